@@ -1,0 +1,29 @@
+//! doorward stands between many long-lived agent sessions and the remote MCP servers they call.
+//! An agent gets one credential of its own and keeps it; doorward swaps it, on every request, for
+//! a fresh upstream credential that the agent never sees.
+//!
+//! Read in this order and you know the system: [`model::session`] (when a session lives),
+//! [`model::refresh`] (what a refresh does next), [`ledger`] (what the warm path reads),
+//! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
+//!
+//! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `http`,
+//! `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those; `actor`
+//! knows the ledger; `web` and `ctl` are the edges; `daemon`, `demo` and `cli` wire it all.
+//! `tests/it/layers.rs` fails on a breach.
+
+pub mod actor;
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod ctl;
+pub mod daemon;
+pub mod demo;
+pub mod http;
+pub mod ledger;
+pub mod model;
+pub mod oauth;
+pub mod paths;
+pub mod store;
+pub mod transport;
+pub mod web;

@@ -1,0 +1,13 @@
+//! Decisions, and nothing else: no async, no input or output, no clock, no logging. Whatever
+//! depends on the time takes `now` as an argument.
+
+pub mod catalogue;
+pub mod fault;
+pub mod id;
+pub mod record;
+pub mod refresh;
+pub mod route;
+pub mod secret;
+pub mod session;
+pub mod time;
+pub mod token;

@@ -1,0 +1,220 @@
+//! Secrets as types that cannot be printed or serialized by accident. [`Secret::expose`] is
+//! called only where a secret has to leave: the store, the OAuth messages, the header of a
+//! forwarded request, and the answer to a mint.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// A value that is wiped when dropped and never printed.
+#[derive(Clone)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes `value` into custody.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself, for the few places that must send or store it.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+macro_rules! text_secret {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Secret<String>);
+
+        impl $name {
+            /// Takes the text into custody.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(Secret::new(text.into()))
+            }
+
+            /// The text itself; see the module documentation for who may ask.
+            pub fn expose(&self) -> &str {
+                self.0.expose()
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+            }
+        }
+
+        impl Eq for $name {}
+    };
+}
+
+text_secret! {
+    /// An access token of an upstream.
+    AccessToken
+}
+text_secret! {
+    /// A refresh token of an upstream: the thing that must never be lost.
+    RefreshToken
+}
+text_secret! {
+    /// The secret of a confidential OAuth client.
+    ClientSecret
+}
+text_secret! {
+    /// An authorization code, good for one exchange.
+    AuthorizationCode
+}
+text_secret! {
+    /// The PKCE verifier of one sign-in (RFC 7636 §4.1).
+    PkceVerifier
+}
+text_secret! {
+    /// The `state` of one sign-in (RFC 6749 §10.12): who knows it may finish that sign-in.
+    LoginState
+}
+text_secret! {
+    /// The token with which a dynamic registration may be changed (RFC 7592 §3).
+    RegistrationToken
+}
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const BODY_DIGITS: usize = 43;
+const CHECK_DIGITS: usize = 6;
+
+/// The credential of a session as an agent presents it: `dw_` + the digits of the public id +
+/// `_` + 32 random bytes in base 62 + six digits of checksum. Shown once, kept by nobody here.
+#[derive(Clone, Debug)]
+pub struct SessionToken(Secret<String>);
+
+impl SessionToken {
+    /// The credential of the session with these id digits, out of 32 random bytes.
+    pub fn from_random(id_digits: &str, bytes: &[u8; 32]) -> Self {
+        let body = base62(bytes, BODY_DIGITS);
+        let unchecked = format!("dw_{id_digits}_{body}");
+        let check = checksum(&unchecked);
+        Self(Secret::new(unchecked + &check))
+    }
+
+    /// The text itself; for the answer to a mint only.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// What is kept of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.expose().as_bytes())
+    }
+
+    /// Whether `text` has the form of a credential with a right checksum: tells one that was
+    /// mistyped from one that was made by another installation.
+    pub fn is_well_formed(text: &str) -> bool {
+        let Some(rest) = text.strip_prefix("dw_") else {
+            return false;
+        };
+        let Some((_, body)) = rest.split_once('_') else {
+            return false;
+        };
+        if body.len() != BODY_DIGITS + CHECK_DIGITS || !body.is_ascii() {
+            return false;
+        }
+        let (unchecked, check) = text.split_at(text.len() - CHECK_DIGITS);
+        checksum(unchecked) == check
+    }
+}
+
+/// The SHA-256 of a credential: the only form that is kept, and the key of the ledger. Looking
+/// up a digest tells an observer of timing nothing about the credential.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    /// The digest of a presented credential.
+    pub fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    /// Twelve hexadecimal digits, enough for a person to compare.
+    pub fn fingerprint(&self) -> String {
+        let digits: String = self.0[..6]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("sha256:{digits}")
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fingerprint())
+    }
+}
+
+fn checksum(text: &str) -> String {
+    base62(&Sha256::digest(text.as_bytes())[..4], CHECK_DIGITS)
+}
+
+/// `bytes` as one big-endian number in base 62, padded with zeros to `width` digits.
+fn base62(bytes: &[u8], width: usize) -> String {
+    let mut number = bytes.to_vec();
+    let mut digits = vec![b'0'; width];
+    for digit in digits.iter_mut().rev() {
+        let mut remainder = 0_usize;
+        for byte in &mut number {
+            let value = remainder * 256 + usize::from(*byte);
+            // value < 62 * 256, so the quotient fits a byte.
+            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
+            remainder = value % 62;
+        }
+        *digit = ALPHABET[remainder];
+    }
+    number.zeroize();
+    digits.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_s2_01_credential_is_256_bits_and_kept_as_a_digest() {
+        let token = SessionToken::from_random("7q2kd4", &[7; 32]);
+        let text = token.expose();
+        assert!(text.starts_with("dw_7q2kd4_"));
+        assert_eq!(text.len(), "dw_7q2kd4_".len() + 49);
+        assert!(SessionToken::is_well_formed(text));
+        assert_eq!(token.digest(), TokenDigest::of(text.as_bytes()));
+        assert_eq!(format!("{token:?}"), "SessionToken([redacted])");
+    }
+
+    #[test]
+    fn a_mistyped_credential_fails_its_checksum() {
+        let token = SessionToken::from_random("7q2kd4", &[255; 32]);
+        let mut typed = token.expose().to_owned().into_bytes();
+        typed[20] = if typed[20] == b'a' { b'b' } else { b'a' };
+        let typed = String::from_utf8(typed).expect("ascii");
+        assert!(!SessionToken::is_well_formed(&typed));
+        assert!(!SessionToken::is_well_formed("Bearer"));
+    }
+
+    #[test]
+    fn base62_of_the_largest_number_fits() {
+        assert_eq!(base62(&[255; 32], 43).len(), 43);
+        assert_ne!(base62(&[255; 32], 43), base62(&[254; 32], 43));
+    }
+}
