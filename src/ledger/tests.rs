@@ -116,11 +116,11 @@ proptest! {
         let cell = cell(policy, 0);
         let mut end = Timestamp::MIN;
         for at in uses {
-            if cell.touch(ms(at)).is_ok() {
-                if let Verdict::Live { until } = judge(&cell.facts(), &policy, cell.last_used()) {
-                    prop_assert!(until >= end);
-                    end = until;
-                }
+            if cell.touch(ms(at)).is_ok()
+                && let Verdict::Live { until } = judge(&cell.facts(), &policy, cell.last_used())
+            {
+                prop_assert!(until >= end);
+                end = until;
             }
         }
     }
