@@ -183,7 +183,8 @@ impl Machine {
         };
         self.phase = Phase::Paused { pause, by, cause };
         effects.push(Effect::Renudge);
-        if self.usable(now) || self.is_resting() {
+        if self.is_resting() {
+            // Nothing is started for them before the rest is over.
             self.answer_all(now, &error, effects);
             return;
         }

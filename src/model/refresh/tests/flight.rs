@@ -178,6 +178,46 @@ fn a_sign_in_answers_who_waits_and_drops_the_late_result() {
 }
 
 #[test]
+fn a_result_of_the_grant_before_does_not_end_the_refresh_of_this_one() {
+    let mut table = Table::signed_in().at(10);
+    table.ask_after_401(1, 1);
+    table.present();
+    let old = table.machine.epoch();
+    table.sign_in(true, None);
+    table.ask_after_401(2, 2);
+    table.present();
+    for failure in [invalid_grant(), lost(), transient(None)] {
+        let late = Event::Failed {
+            epoch: old,
+            failure,
+        };
+        assert_eq!(table.step(late), []);
+    }
+    let effects = table.answer(None);
+    assert!(matches!(effects[..], [Effect::Save { .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_sign_in_that_raced_with_a_refresh_still_brings_a_new_generation() {
+    let mut table = Table::signed_in().at(10);
+    table.ask_after_401(1, 1);
+    table.succeed();
+    let effects = table.step(Event::SignedIn {
+        generation: Generation(2),
+        issued: at(10),
+        expires: None,
+        refreshable: true,
+    });
+    assert!(matches!(
+        effects[0],
+        Effect::Publish {
+            generation: Generation(3),
+            ..
+        }
+    ));
+}
+
+#[test]
 fn a_sign_out_takes_the_credential_away_and_answers_who_waits() {
     let mut table = Table::signed_in().at(10);
     table.ask_after_401(1, 1);

@@ -5,7 +5,9 @@ use super::*;
 
 mod failures;
 mod flight;
+mod history;
 mod resource;
+mod world;
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)

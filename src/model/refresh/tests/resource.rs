@@ -136,6 +136,25 @@ fn a_resource_that_accepts_here_and_rejects_there_does_not_loop() {
 }
 
 #[test]
+fn who_waits_when_the_rest_begins_is_not_forgotten() {
+    let mut table = Table::signed_in().at(10);
+    table.accepted = Generation(0);
+    for generation in 1..=2 {
+        table.ask_after_401(generation, generation);
+        table.succeed();
+    }
+    table.machine.fruitless = 0;
+    table.ask_after_401(5, 3);
+    table.machine.fruitless = 2;
+    table.present();
+    let effects = table.fail(transient(None));
+    assert!(
+        matches!(refusal(&effects), CredentialError::Unavailable { .. }),
+        "{effects:?}"
+    );
+}
+
+#[test]
 fn a_refresh_in_flight_when_the_rest_begins_is_the_probe() {
     let mut table = Table::signed_in().at(10);
     table.accepted = Generation(0);
