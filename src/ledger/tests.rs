@@ -230,7 +230,8 @@ proptest! {
     /// refused; and what is admitted is alive afterwards.
     #[test]
     fn a_use_and_a_sweep_have_no_third_outcome(
-        idle in 1_u64..200, ttl in 1_u64..400, moves in prop::collection::vec((any::<bool>(), 0_u64..150), 1..40),
+        idle in 1_u64..200, ttl in 1_u64..400,
+        moves in prop::collection::vec((any::<bool>(), 0_u64..150), 1..40),
     ) {
         let cell = cell(millis(idle, ttl, None), 0);
         let mut now = 0;
@@ -288,7 +289,9 @@ proptest! {
     }
 
     #[test]
-    fn no_use_lifts_the_ceiling(age in 1_u64..5000, uses in prop::collection::vec(0_u64..9000, 0..30)) {
+    fn no_use_lifts_the_ceiling(
+        age in 1_u64..5000, uses in prop::collection::vec(0_u64..9000, 0..30),
+    ) {
         let cell = cell(millis(100_000, 100_000, Some(age)), 0);
         for at in uses {
             prop_assert_eq!(cell.touch(ms(at)).is_ok(), at <= age);

@@ -141,7 +141,8 @@ proptest! {
 
     #[test]
     fn pauses_grow_and_stay_within_their_bounds(
-        attempt in 1_u32..1000, roll in -1.0_f64..2.0, base in 0_u64..10_000, max in 0_u64..100_000_000,
+        attempt in 1_u32..1000, roll in -1.0_f64..2.0,
+        base in 0_u64..10_000, max in 0_u64..100_000_000,
     ) {
         let policy = RetryPolicy {
             base: Duration::from_millis(base),
