@@ -66,6 +66,15 @@ impl SessionCell {
         })
     }
 
+    /// The cell of a session that was loaded at `now`. A use that the record puts after `now` was
+    /// written by a clock that was wrong, and is taken to have been now: a restart may shorten a
+    /// session's life and never lengthens it.
+    pub fn restored(mut record: SessionRecord, now: Timestamp) -> Arc<Self> {
+        record.minted = record.minted.min(now);
+        record.last_used = record.last_used.min(now);
+        Self::new(record)
+    }
+
     /// Public id.
     pub fn id(&self) -> SessionId {
         self.record.id

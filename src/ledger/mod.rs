@@ -88,6 +88,14 @@ impl Ledger {
         }
         Arc::clone(&self.slots.entry(account.clone()).or_default())
     }
+
+    /// All slots that were ever asked for, in no order.
+    pub fn slots(&self) -> Vec<(AccountRef, Arc<Slot>)> {
+        self.slots
+            .iter()
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect()
+    }
 }
 
 /// Who can bring about a credential that the ledger does not hold; implemented by the actors'

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::model::id::Generation;
 use crate::model::time::Timestamp;
-use crate::model::token::{Credential, Freshness};
+use crate::model::token::{Credential, Freshness, freshness};
 
 /// A credential as requests use it.
 pub struct Published {
@@ -55,13 +55,7 @@ impl Published {
 
     /// Its state at `now`.
     pub fn freshness(&self, now: Timestamp) -> Freshness {
-        if self.expires.is_some_and(|end| now >= end) {
-            Freshness::Expired
-        } else if now >= self.refresh_at {
-            Freshness::Aging
-        } else {
-            Freshness::Fresh
-        }
+        freshness(self.expires, self.refresh_at, now)
     }
 }
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::id::AccountRef;
 use super::time::Timestamp;
 
+#[cfg(test)]
+mod tests;
+
 /// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionPolicy {

@@ -82,10 +82,32 @@ pub fn refresh_at(
         return Timestamp::MAX;
     };
     let life = end.since(issued);
-    let share = life.mul_f64(policy.ahead.clamp(0.0, 1.0));
-    let ahead = share.min(policy.ahead_max).max(policy.ahead_min);
-    let jittered = ahead.mul_f64(1.0 + 0.1 * roll.clamp(0.0, 1.0));
-    end.minus(jittered.min(life / 2))
+    let half = life / 2;
+    let share = life.mul_f64(unit(policy.ahead));
+    let ahead = share.min(policy.ahead_max).max(policy.ahead_min).min(half);
+    let jittered = ahead.mul_f64(1.0 + 0.1 * unit(roll));
+    end.minus(jittered.min(half))
+}
+
+/// The state at `now` of a credential that ends at `expires` and is to be refreshed from
+/// `refresh_at` on. The end is announced by somebody else's clock, so it is over when it is there.
+pub fn freshness(expires: Option<Timestamp>, refresh_at: Timestamp, now: Timestamp) -> Freshness {
+    if expires.is_some_and(|end| now >= end) {
+        Freshness::Expired
+    } else if now >= refresh_at {
+        Freshness::Aging
+    } else {
+        Freshness::Fresh
+    }
+}
+
+/// `share` as a share of one; zero where it is no number.
+pub(super) fn unit(share: f64) -> f64 {
+    if share.is_nan() {
+        0.0
+    } else {
+        share.clamp(0.0, 1.0)
+    }
 }
 
 #[cfg(test)]
