@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 
 /// The bytes a Unix socket path may have, without the closing NUL: `sun_path` is 108 bytes on
@@ -22,6 +23,16 @@ use sha2::{Digest, Sha256};
 pub const SOCKET_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 const SOCKET: &str = "doorward.sock";
+const LOCK: &str = "doorward.lock";
+const DAEMON: &str = "daemon.json";
+const STORE: &str = "store.redb";
+const KEY: &str = "store.key";
+const CONFIG: &str = "config.toml";
+const LOG: &str = "doorward.log";
+const RUN: &str = "run";
+
+/// Everything of ours that a state directory may hold.
+const FILE_NAMES: [&str; 8] = [SOCKET, LOCK, DAEMON, STORE, KEY, CONFIG, LOG, RUN];
 
 /// Why the files of a daemon cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,12 +194,12 @@ impl Paths {
     fn all_in(dir: PathBuf) -> Self {
         Self {
             socket: dir.join(SOCKET),
-            lock: dir.join("doorward.lock"),
-            daemon: dir.join("daemon.json"),
-            store: dir.join("store.redb"),
-            key: dir.join("store.key"),
-            config: dir.join("config.toml"),
-            log: dir.join("doorward.log"),
+            lock: dir.join(LOCK),
+            daemon: dir.join(DAEMON),
+            store: dir.join(STORE),
+            key: dir.join(KEY),
+            config: dir.join(CONFIG),
+            log: dir.join(LOG),
             state_dir: dir,
             note: None,
         }
@@ -209,14 +220,14 @@ impl Paths {
             .or_else(|| Some(home?.join(".config")));
         let mut paths = Self::all_in(state.ok_or(PathError::NoHome)?.join("doorward"));
         let config = config.ok_or(PathError::NoHome)?;
-        paths.config = config.join("doorward").join("config.toml");
+        paths.config = config.join("doorward").join(CONFIG);
         let runtime = environment
             .absolute("XDG_RUNTIME_DIR")
             .filter(|dir| private::is_private_dir(dir))
             .or_else(private::user_runtime_dir);
         paths.socket = match runtime {
             Some(runtime) => runtime.join("doorward").join(SOCKET),
-            None => paths.state_dir.join("run").join(SOCKET),
+            None => paths.state_dir.join(RUN).join(SOCKET),
         };
         Ok(paths)
     }
@@ -228,7 +239,7 @@ impl Paths {
             return;
         }
         let digest = Sha256::digest(self.state_dir.as_os_str().as_encoded_bytes());
-        let hash: String = digest[..6].iter().map(|b| format!("{b:02x}")).collect();
+        let hash = Base64UrlUnpadded::encode_string(&digest[..6]);
         let short = match private::user_runtime_dir() {
             Some(runtime) => runtime.join(format!("doorward-{hash}")),
             None => PathBuf::from(format!("/tmp/doorward-{}-{hash}", private::user())),
@@ -246,7 +257,7 @@ impl Paths {
     /// started with an `XDG_RUNTIME_DIR` that the client does not have.
     pub fn find_socket(&self) -> PathBuf {
         let announced = DaemonInfo::read(self).map(|info| info.socket);
-        let fallback = self.state_dir.join("run").join(SOCKET);
+        let fallback = self.state_dir.join(RUN).join(SOCKET);
         [Some(self.socket.clone()), announced, Some(fallback)]
             .into_iter()
             .flatten()

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::PathError;
+use super::{FILE_NAMES, PathError};
 
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
@@ -31,9 +31,9 @@ pub(super) fn user_runtime_dir() -> Option<PathBuf> {
 
 /// Makes sure that `dir` exists, is ours, and is closed to others.
 ///
-/// An existing directory that others may only read is closed to them when it is empty or already
-/// ours by its content; a directory somebody else uses for other things is refused, not changed.
-/// One that others may write to is refused unless empty: what is in it may be theirs.
+/// An existing directory that others may only read is closed to them when there is nothing in it
+/// but files of ours; one that is used for other things too is refused, not changed. One that
+/// others may write to is refused unless empty: what is in it may be theirs.
 pub fn ensure_private_dir(dir: &Path) -> Result<(), PathError> {
     let failed = |error: io::Error| PathError::io(dir, &error);
     let mut builder = DirBuilder::new();
@@ -45,9 +45,15 @@ pub fn ensure_private_dir(dir: &Path) -> Result<(), PathError> {
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    let empty = fs::read_dir(dir).map_err(failed)?.next().is_none();
-    let known = dir.join("doorward.lock").exists() && mode & OTHERS_WRITE == 0;
-    if !empty && !known {
+    let mut empty = true;
+    let mut only_ours = true;
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        empty = false;
+        only_ours &= FILE_NAMES
+            .iter()
+            .any(|name| entry.as_ref().is_ok_and(|it| it.file_name() == *name));
+    }
+    if !empty && (!only_ours || mode & OTHERS_WRITE != 0) {
         return Err(PathError::Exposed {
             path: dir.to_owned(),
             mode,

@@ -80,9 +80,10 @@ impl PartialEq for MasterKey {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Place {
     Keyring,
-    /// `chosen` tells a file that a person asked for from one that had to do.
+    /// `None` is the file beside the store, wherever that is moved to. `chosen` tells a file that
+    /// a person asked for from one that had to do.
     File {
-        path: PathBuf,
+        path: Option<PathBuf>,
         chosen: bool,
     },
     Memory,
@@ -102,6 +103,7 @@ impl Place {
 pub(super) struct KeySource {
     key: MasterKey,
     place: Place,
+    beside: PathBuf,
     keyring: Arc<dyn Keyring>,
 }
 
@@ -118,13 +120,14 @@ impl KeySource {
         // Nothing is sealed yet: the decision may be made anew.
         let pristine = store.is_empty()?;
         let place = match recorded {
-            Some(place) if !pristine => follow(place, kind, paths)?,
+            Some(place) if !pristine => follow(place, kind)?,
             Some(place) if *kind == StoreKind::Auto => place,
-            _ => choose(kind, paths, &*keyring)?,
+            _ => choose(kind, &*keyring)?,
         };
         let mut source = Self {
             key: MasterKey::generate(random),
             place,
+            beside: paths.key.clone(),
             keyring,
         };
         let known = store.key_id()?;
@@ -163,7 +166,7 @@ impl KeySource {
             } => Some(format!(
                 "there is no keyring service here, so the key that seals your sign-ins is kept \
                  in the file {}, which only you may read",
-                path.display()
+                self.file(path.as_deref()).display()
             )),
             Place::Memory => Some("nothing is kept: sign-ins end with the daemon".to_owned()),
             Place::File { .. } | Place::Keyring => None,
@@ -195,7 +198,7 @@ impl KeySource {
     fn read(&self) -> Result<Option<MasterKey>, StoreError> {
         match &self.place {
             Place::Keyring => self.keyring.read(),
-            Place::File { path, .. } => read_file(path),
+            Place::File { path, .. } => read_file(self.file(path.as_deref())),
             // The key was made a moment ago and is kept by nobody else.
             Place::Memory => Ok(Some(self.key.clone())),
         }
@@ -204,27 +207,34 @@ impl KeySource {
     fn write(&self) -> Result<(), StoreError> {
         match &self.place {
             Place::Keyring => self.keyring.write(&self.key),
-            Place::File { path, .. } => paths::write_private(path, self.key.to_text().as_bytes())
-                .map_err(|error| paths::PathError::io(path, &error).into()),
+            Place::File { path, .. } => {
+                let file = self.file(path.as_deref());
+                paths::write_private(file, self.key.to_text().as_bytes())
+                    .map_err(|error| paths::PathError::io(file, &error).into())
+            }
             Place::Memory => Ok(()),
         }
+    }
+
+    fn file<'a>(&'a self, path: Option<&'a Path>) -> &'a Path {
+        path.unwrap_or(&self.beside)
     }
 }
 
 /// The first decision.
-fn choose(kind: &StoreKind, paths: &Paths, keyring: &dyn Keyring) -> Result<Place, StoreError> {
+fn choose(kind: &StoreKind, keyring: &dyn Keyring) -> Result<Place, StoreError> {
     match kind {
         StoreKind::Auto => match keyring.look() {
             Ok(()) => Ok(Place::Keyring),
             Err(StoreError::Absent(_)) => Ok(Place::File {
-                path: paths.key.clone(),
+                path: None,
                 chosen: false,
             }),
             Err(error) => Err(error),
         },
         StoreKind::Keyring => keyring.look().map(|()| Place::Keyring),
         StoreKind::File(path) => Ok(Place::File {
-            path: path.clone().unwrap_or_else(|| paths.key.clone()),
+            path: path.clone(),
             chosen: true,
         }),
         StoreKind::Memory => Ok(Place::Memory),
@@ -232,13 +242,13 @@ fn choose(kind: &StoreKind, paths: &Paths, keyring: &dyn Keyring) -> Result<Plac
 }
 
 /// The decision that was made, unless the configuration now contradicts it.
-fn follow(recorded: Place, kind: &StoreKind, paths: &Paths) -> Result<Place, StoreError> {
+fn follow(recorded: Place, kind: &StoreKind) -> Result<Place, StoreError> {
     let configured = match kind {
         StoreKind::Auto => return Ok(recorded),
         StoreKind::Keyring => Place::Keyring,
         // The file itself may have moved: whether it holds the right key is checked anyway.
         StoreKind::File(path) => Place::File {
-            path: path.clone().unwrap_or_else(|| paths.key.clone()),
+            path: path.clone(),
             chosen: true,
         },
         StoreKind::Memory => Place::Memory,

@@ -120,7 +120,7 @@ impl Store {
     /// Every sign-in, with the intent of a refresh that was never finished. Records that cannot be
     /// read are left out, told of in [`Store::status`], and not touched.
     pub async fn grants(&self) -> Result<Vec<(GrantRecord, Option<RefreshIntent>)>, StoreError> {
-        self.records(|records| records.grants()).await
+        self.records(records::Records::grants).await
     }
 
     /// Keeps a sign-in, durably. In the same transaction the account's intent and signed-out
@@ -174,7 +174,7 @@ impl Store {
 
     /// The accounts that need a person, and why.
     pub async fn signed_out(&self) -> Result<Vec<SignedOutRecord>, StoreError> {
-        self.records(|records| records.signed_out()).await
+        self.records(records::Records::signed_out).await
     }
 
     /// Forgets everything about `account`, as if nobody had ever signed in.
@@ -186,7 +186,7 @@ impl Store {
 
     /// Every client identity.
     pub async fn clients(&self) -> Result<Vec<ClientRecord>, StoreError> {
-        self.records(|records| records.clients()).await
+        self.records(records::Records::clients).await
     }
 
     /// Keeps a client identity, in the place of one with the same issuer and id.
@@ -204,7 +204,7 @@ impl Store {
 
     /// Every session, living and ended.
     pub async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
-        self.records(|records| records.sessions()).await
+        self.records(records::Records::sessions).await
     }
 
     /// Keeps a session, durably: to be awaited before a mint or a revoke is confirmed.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use redb::{Durability, TableHandle};
 use sha2::{Digest, Sha256};
 
@@ -259,5 +260,5 @@ fn client_key(issuer: &str, client_id: &str) -> String {
         .chain_update([0])
         .chain_update(client_id)
         .finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Base64UrlUnpadded::encode_string(&digest)
 }

@@ -1,4 +1,4 @@
-//! The Secret Service over D-Bus: gnome-keyring, KWallet, KeePassXC.
+//! The Secret Service over D-Bus: gnome-keyring, `KWallet`, `KeePassXC`.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,6 +8,7 @@ use keyring_core::{Entry, Error as EntryError};
 use secret_service::blocking::SecretService;
 use secret_service::{EncryptionType, Error};
 use zbus::blocking::Connection;
+use zbus::fdo::Error as Fdo;
 use zbus_secret_service_keyring_store::Store;
 
 use super::Look;
@@ -87,11 +88,8 @@ fn explain(error: &Error) -> StoreError {
 }
 
 fn by_fdo(cause: &zbus::fdo::Error, error: &Error) -> StoreError {
-    if let zbus::fdo::Error::ZBus(zbus::Error::MethodError(name, ..)) = cause {
-        return by_name(name.as_str(), error);
-    }
-    use zbus::fdo::Error as Fdo;
     match cause {
+        Fdo::ZBus(zbus::Error::MethodError(name, ..)) => by_name(name.as_str(), error),
         Fdo::ServiceUnknown(_) | Fdo::NameHasNoOwner(_) => nobody(),
         _ => StoreError::Refused(error.to_string()),
     }
