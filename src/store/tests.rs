@@ -382,13 +382,13 @@ async fn notes_of_use_never_go_back_and_never_touch_an_ended_session() {
     store.close().await.expect("closed");
 
     let store = fixture.file().await;
-    let noted = SessionRecord {
+    let brought_forward = SessionRecord {
         last_used: at(5_000),
         calls: 3,
         ..session(1)
     };
     let sessions = store.sessions().await.expect("read");
-    assert_eq!(sessions, [noted, ended]);
+    assert_eq!(sessions, [brought_forward, ended]);
     let ids = sessions.iter().map(|session| session.id).collect();
     store.delete_sessions(ids).await.expect("done");
     assert_eq!(store.sessions().await.expect("read"), []);
