@@ -67,3 +67,71 @@ pub struct NewTokens {
     /// When the answer came, less the time the request took.
     pub received: Timestamp,
 }
+
+/// When to refresh a credential: `ahead` before its end (decision D7), earlier by up to a tenth of
+/// that, chosen by `roll` in `0.0..1.0`, so that accounts of one provider do not move in step.
+/// Never earlier than half of the life, so that a very short token does not cost a refresh per
+/// request. Without an announced end: never.
+pub fn refresh_at(
+    issued: Timestamp,
+    expires: Option<Timestamp>,
+    policy: &TokenPolicy,
+    roll: f64,
+) -> Timestamp {
+    let Some(end) = expires else {
+        return Timestamp::MAX;
+    };
+    let life = end.since(issued);
+    let share = life.mul_f64(policy.ahead.clamp(0.0, 1.0));
+    let ahead = share.min(policy.ahead_max).max(policy.ahead_min);
+    let jittered = ahead.mul_f64(1.0 + 0.1 * roll.clamp(0.0, 1.0));
+    end.minus(jittered.min(life / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn tl_proactive_refresh_margin() {
+        let policy = TokenPolicy::default();
+        let hour = refresh_at(at(0), Some(at(3600)), &policy, 0.0);
+        assert_eq!(
+            hour,
+            at(3000),
+            "a fifth of an hour is more than ten minutes"
+        );
+        let five_minutes = refresh_at(at(0), Some(at(300)), &policy, 0.0);
+        assert_eq!(five_minutes, at(240), "at least a minute before the end");
+        let five_seconds = refresh_at(at(0), Some(at(5)), &policy, 0.0);
+        assert_eq!(
+            five_seconds,
+            Timestamp::from_millis(2500),
+            "half of a short life"
+        );
+        assert_eq!(refresh_at(at(0), None, &policy, 0.5), Timestamp::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn a_refresh_is_due_within_the_second_half_of_a_life(
+            issued in 0_u64..1 << 50, life in 1_u64..1 << 40, roll in 0.0_f64..1.0,
+        ) {
+            let end = issued + life;
+            let due = refresh_at(
+                Timestamp::from_millis(issued),
+                Some(Timestamp::from_millis(end)),
+                &TokenPolicy::default(),
+                roll,
+            );
+            prop_assert!(due.as_millis() >= issued + life / 2);
+            prop_assert!(due.as_millis() <= end);
+        }
+    }
+}

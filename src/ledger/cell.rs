@@ -1,0 +1,333 @@
+//! One session as requests see it. State and last use share one atomic word, and both `touch` and
+//! `close` are compare-and-swap loops on it: a request that slips in before the sweep keeps its
+//! session, one that comes after is refused, and there is no third outcome.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::model::id::SessionId;
+use crate::model::record::{BoundProcess, Ending, SessionOrigin, SessionRecord};
+use crate::model::secret::TokenDigest;
+use crate::model::session::{Death, Grant, Liveness, SessionFacts, SessionPolicy, Verdict, judge};
+use crate::model::time::Timestamp;
+
+const STATE_SHIFT: u32 = 56;
+const TIME_MASK: u64 = (1 << STATE_SHIFT) - 1;
+const LIVE: u64 = 0;
+
+/// A session's cell in the ledger.
+#[derive(Debug)]
+pub struct SessionCell {
+    /// Eight bits of state, fifty-six of `last_used` in milliseconds.
+    word: AtomicU64,
+    streams: AtomicU32,
+    liveness: AtomicU8,
+    calls: AtomicU64,
+    errors: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    ended: CancellationToken,
+    ending: OnceLock<Ending>,
+    record: SessionRecord,
+}
+
+impl SessionCell {
+    /// The cell of a session that was minted or loaded.
+    pub fn new(record: SessionRecord) -> Arc<Self> {
+        let state = record
+            .ended
+            .as_ref()
+            .map_or(LIVE, |ending| encode(ending.death));
+        let ended = CancellationToken::new();
+        let ending = OnceLock::new();
+        if let Some(end) = &record.ended {
+            ended.cancel();
+            let _ = ending.set(end.clone());
+        }
+        let liveness = if record.bound.is_some() {
+            Liveness::Alive
+        } else {
+            Liveness::Unbound
+        };
+        Arc::new(Self {
+            word: AtomicU64::new(pack(state, record.last_used)),
+            streams: AtomicU32::new(0),
+            liveness: AtomicU8::new(liveness as u8),
+            calls: AtomicU64::new(record.calls),
+            errors: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            ended,
+            ending,
+            record,
+        })
+    }
+
+    /// Public id.
+    pub fn id(&self) -> SessionId {
+        self.record.id
+    }
+
+    /// Digest of the credential.
+    pub fn digest(&self) -> &TokenDigest {
+        &self.record.digest
+    }
+
+    /// What the person called it.
+    pub fn label(&self) -> Option<&str> {
+        self.record.label.as_deref()
+    }
+
+    /// The agent program.
+    pub fn client(&self) -> Option<&str> {
+        self.record.client.as_deref()
+    }
+
+    /// How it came to be.
+    pub fn origin(&self) -> SessionOrigin {
+        self.record.origin
+    }
+
+    /// What it may reach.
+    pub fn grant(&self) -> &Grant {
+        &self.record.grant
+    }
+
+    /// Its windows.
+    pub fn policy(&self) -> &SessionPolicy {
+        &self.record.policy
+    }
+
+    /// When it was minted.
+    pub fn minted(&self) -> Timestamp {
+        self.record.minted
+    }
+
+    /// The process it is bound to.
+    pub fn bound(&self) -> Option<&BoundProcess> {
+        self.record.bound.as_ref()
+    }
+
+    /// When it was last used.
+    pub fn last_used(&self) -> Timestamp {
+        Timestamp::from_millis(self.word.load(Ordering::Acquire) & TIME_MASK)
+    }
+
+    /// How many streams are open.
+    pub fn streams(&self) -> u32 {
+        self.streams.load(Ordering::Acquire)
+    }
+
+    /// Calls made.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls that failed.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Bytes from the agent.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes to the agent.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call.
+    pub fn add_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a failed call.
+    pub fn add_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts bytes from the agent.
+    pub fn add_bytes_in(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes to the agent.
+    pub fn add_bytes_out(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes whether the bound process lives.
+    pub fn set_liveness(&self, liveness: Liveness) {
+        self.liveness.store(liveness as u8, Ordering::Release);
+    }
+
+    /// What is known of the session now.
+    pub fn facts(&self) -> SessionFacts {
+        self.facts_at(self.last_used())
+    }
+
+    fn facts_at(&self, last_used: Timestamp) -> SessionFacts {
+        let bound = match self.liveness.load(Ordering::Acquire) {
+            x if x == Liveness::Alive as u8 => Liveness::Alive,
+            x if x == Liveness::Gone as u8 => Liveness::Gone,
+            _ => Liveness::Unbound,
+        };
+        SessionFacts {
+            minted: self.record.minted,
+            last_used,
+            streams: self.streams(),
+            bound,
+        }
+    }
+
+    /// Whether it lives at `now`.
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        let word = self.word.load(Ordering::Acquire);
+        match decode(word >> STATE_SHIFT) {
+            Some(death) => Verdict::Dead(death),
+            None => judge(
+                &self.facts_at(Timestamp::from_millis(word & TIME_MASK)),
+                &self.record.policy,
+                now,
+            ),
+        }
+    }
+
+    /// Admits a use at `now` and slides the windows, or says why not. Time never moves backwards,
+    /// and nothing is written when the millisecond has not changed.
+    pub fn touch(&self, now: Timestamp) -> Result<(), Death> {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            if let Some(death) = decode(word >> STATE_SHIFT) {
+                return Err(death);
+            }
+            let last_used = Timestamp::from_millis(word & TIME_MASK);
+            let facts = self.facts_at(last_used);
+            if let Verdict::Dead(death) = judge(&facts, &self.record.policy, now) {
+                return Err(death);
+            }
+            if now <= last_used {
+                return Ok(());
+            }
+            match self.word.compare_exchange_weak(
+                word,
+                pack(LIVE, now),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(()),
+                Err(present) => word = present,
+            }
+        }
+    }
+
+    /// Ends the session and cuts its streams; `false` where it was used after `unless_used_since`
+    /// or has ended already. Only the session's own actor calls this.
+    pub fn close(&self, death: Death, unless_used_since: Option<Timestamp>) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let used = Timestamp::from_millis(word & TIME_MASK);
+            if decode(word >> STATE_SHIFT).is_some()
+                || unless_used_since.is_some_and(|seen| used > seen)
+            {
+                return false;
+            }
+            match self.word.compare_exchange_weak(
+                word,
+                pack(encode(death), used),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    self.ended.cancel();
+                    return true;
+                }
+                Err(present) => word = present,
+            }
+        }
+    }
+
+    /// Cancelled when the session ends: whatever streams for it must stop then.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// How the session ended, once it has.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.get()
+    }
+
+    /// Records how it ended; the first one to say so wins.
+    pub fn set_ending(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
+    }
+
+    /// Opens a stream: touch first and count then, so that the sweep never sees a stream of a
+    /// session that it may close.
+    pub fn open_stream(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Result<StreamGuard, Death> {
+        self.touch(clock.now())?;
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        Ok(StreamGuard {
+            cell: Arc::clone(self),
+            clock: Arc::clone(clock),
+        })
+    }
+
+    /// The record of the session as it is now.
+    pub fn record(&self) -> SessionRecord {
+        SessionRecord {
+            last_used: self.last_used(),
+            calls: self.calls(),
+            ended: self.ending().cloned(),
+            ..self.record.clone()
+        }
+    }
+}
+
+/// Counts one open stream for as long as it lives.
+pub struct StreamGuard {
+    cell: Arc<SessionCell>,
+    clock: Arc<dyn Clock>,
+}
+
+impl StreamGuard {
+    /// Something passed on the stream: that is a use.
+    pub fn progress(&self) {
+        // A session that has ended is cut by its token; the touch only slides.
+        let _ = self.cell.touch(self.clock.now());
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        // Touch while it still counts: the idle window starts at the end of the stream.
+        let _ = self.cell.touch(self.clock.now());
+        self.cell.streams.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn pack(state: u64, time: Timestamp) -> u64 {
+    state << STATE_SHIFT | time.as_millis().min(TIME_MASK)
+}
+
+fn encode(death: Death) -> u64 {
+    match death {
+        Death::Idle => 1,
+        Death::Lapsed => 2,
+        Death::Revoked => 3,
+    }
+}
+
+fn decode(state: u64) -> Option<Death> {
+    match state {
+        1 => Some(Death::Idle),
+        2 => Some(Death::Lapsed),
+        3 => Some(Death::Revoked),
+        _ => None,
+    }
+}

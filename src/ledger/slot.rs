@@ -1,0 +1,146 @@
+//! The credential of one upstream account, ready to be put into a request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use tokio::sync::Notify;
+
+use crate::model::id::Generation;
+use crate::model::time::Timestamp;
+use crate::model::token::{Credential, Freshness};
+
+/// A credential as requests use it.
+pub struct Published {
+    /// `Bearer ...`, marked sensitive. `None` for an upstream that needs none.
+    pub header: Option<HeaderValue>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// From when on it should be refreshed.
+    pub refresh_at: Timestamp,
+    /// Which one it is.
+    pub generation: Generation,
+}
+
+/// A token holds bytes that no header may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the access token cannot be sent in a header")]
+pub struct UnsendableToken;
+
+impl Published {
+    /// The form of `credential` that requests use.
+    pub fn bearer(credential: &Credential, refresh_at: Timestamp) -> Result<Self, UnsendableToken> {
+        let text = zeroize::Zeroizing::new(format!("Bearer {}", credential.access.expose()));
+        let mut header = HeaderValue::from_str(&text).map_err(|_| UnsendableToken)?;
+        header.set_sensitive(true);
+        Ok(Self {
+            header: Some(header),
+            expires: credential.expires,
+            refresh_at,
+            generation: credential.generation,
+        })
+    }
+
+    /// What is published for an upstream that needs no credential.
+    pub fn nothing() -> Self {
+        Self {
+            header: None,
+            expires: None,
+            refresh_at: Timestamp::MAX,
+            generation: Generation::default(),
+        }
+    }
+
+    /// Its state at `now`.
+    pub fn freshness(&self, now: Timestamp) -> Freshness {
+        if self.expires.is_some_and(|end| now >= end) {
+            Freshness::Expired
+        } else if now >= self.refresh_at {
+            Freshness::Aging
+        } else {
+            Freshness::Fresh
+        }
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published")
+            .field("expires", &self.expires)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The place where the credential of one account is published.
+#[derive(Default)]
+pub struct Slot {
+    current: ArcSwapOption<Published>,
+    nudged: AtomicBool,
+    accepted: AtomicU64,
+    used: AtomicU64,
+    changed: Notify,
+}
+
+impl Slot {
+    /// The credential, if there is one.
+    pub fn load(&self) -> Option<Arc<Published>> {
+        self.current.load_full()
+    }
+
+    /// Publishes a credential. Only the account's token manager calls this.
+    pub fn publish(&self, published: Published) {
+        self.current.store(Some(Arc::new(published)));
+        self.nudged.store(false, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the credential away.
+    pub fn retract(&self) {
+        self.current.store(None);
+        self.changed.notify_waiters();
+    }
+
+    /// `true` for the first who sees this credential aging, so that its manager is told once.
+    pub fn nudge_once(&self) -> bool {
+        !self.nudged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets it be told again, after a refresh that failed.
+    pub fn renudge(&self) {
+        self.nudged.store(false, Ordering::Release);
+    }
+
+    /// Notes that the upstream took a token of this generation: a later rejection is then its
+    /// end, not a resource that takes none.
+    pub fn mark_accepted(&self, generation: Generation) {
+        if self.accepted.load(Ordering::Relaxed) < generation.0 {
+            self.accepted.fetch_max(generation.0, Ordering::AcqRel);
+        }
+    }
+
+    /// The newest generation that the upstream took.
+    pub fn accepted(&self) -> Generation {
+        Generation(self.accepted.load(Ordering::Acquire))
+    }
+
+    /// Notes a use.
+    pub fn touch(&self, now: Timestamp) {
+        if self.used.load(Ordering::Relaxed) < now.as_millis() {
+            self.used.fetch_max(now.as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// When it was last used.
+    pub fn last_used(&self) -> Option<Timestamp> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used > 0).then(|| Timestamp::from_millis(used))
+    }
+
+    /// Resolves at the next change; to be created before looking at [`Slot::load`].
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+}
