@@ -61,7 +61,7 @@ async fn step_is_killed_in_the_middle_of_a_refresh() {
     store.begin_refresh(&account, intent()).await.expect("kept");
     let own = rustix::process::getpid();
     rustix::process::kill_process(own, rustix::process::Signal::KILL).expect("ours");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn open(paths: &Paths) -> Store {
