@@ -99,29 +99,30 @@ impl ConfigError {
             _ => format!("error: {message}\n"),
         };
         let note = one_line(&mistake.note);
-        match &mistake.place {
-            Place::Variable(name) => {
-                shown += &format!("  --> environment variable {name}\n   = {note}\n");
-            }
-            Place::Flag(name) => shown += &format!("  --> {name}\n   = {note}\n"),
-            Place::File(span) => {
-                let at = position(&self.text, span.start);
-                let (line, padding, carets) = excerpt(&self.text, span);
-                let gutter = at.line.to_string().len();
-                let name = self.file.file_name().map_or_else(
-                    || self.file.display().to_string(),
-                    |name| name.to_string_lossy().into_owned(),
-                );
-                shown += &format!(
-                    "  --> {name}:{}:{}\n{:gutter$} |\n{} | {line}\n{:gutter$} | {padding}{carets} {note}\n",
-                    at.line, at.column, "", at.line, "",
-                );
-            }
-        }
+        let place = match &mistake.place {
+            Place::Variable(name) => format!("  --> environment variable {name}\n   = {note}\n"),
+            Place::Flag(name) => format!("  --> {name}\n   = {note}\n"),
+            Place::File(span) => self.render_place(span, &note),
+        };
+        shown.push_str(&place);
         if let Some(help) = &mistake.help {
-            shown += &format!("  help: {}\n", one_line(help));
+            shown.push_str("  help: ");
+            shown.push_str(&one_line(help));
+            shown.push('\n');
         }
         shown
+    }
+
+    fn render_place(&self, span: &Range<usize>, note: &str) -> String {
+        let Position { line, column } = position(&self.text, span.start);
+        let (written, padding, carets) = excerpt(&self.text, span);
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        let name = name.to_string_lossy();
+        let blank = " ".repeat(line.to_string().len());
+        format!(
+            "  --> {name}:{line}:{column}\n{blank} |\n{line} | {written}\n\
+             {blank} | {padding}{carets} {note}\n"
+        )
     }
 }
 

@@ -198,13 +198,14 @@ impl<'t> Section<'t> {
         self.known.push((key, "a table"));
         let (origin, table) = match item.map(|item| (&item.key, &item.node)) {
             None => (self.origin.clone(), &NOTHING),
-            Some((origin, node)) => match &node.value {
-                Value::Table(table) => (origin.clone(), table),
-                _ => {
+            Some((origin, node)) => {
+                if let Value::Table(table) = &node.value {
+                    (origin.clone(), table)
+                } else {
                     self.wrong(key, &node.origin, Wrong::shape("a table", node));
                     (origin.clone(), &NOTHING)
                 }
-            },
+            }
         };
         Section::new(path, origin, table, self.report)
     }
@@ -279,19 +280,17 @@ impl<'t> Section<'t> {
                 path => format!("in [{path}]"),
             };
             let names = self.known.iter().map(|(name, _)| *name);
-            let note = match nearest(&item.name, names.clone()) {
-                Some(near) => {
-                    let shape = self.known.iter().find(|(name, _)| *name == near);
-                    let shape = shape.map_or("", |(_, shape)| *shape);
-                    match shape.is_empty() || shape == item.node.shape() {
-                        true => format!("did you mean `{near}`?"),
-                        false => format!("did you mean `{near}` ({shape})?"),
-                    }
+            let note = if let Some(near) = nearest(&item.name, names.clone()) {
+                let known = self.known.iter().find(|(name, _)| *name == near);
+                let shape = known.map_or("", |(_, shape)| *shape);
+                if shape.is_empty() || shape == item.node.shape() {
+                    format!("did you mean `{near}`?")
+                } else {
+                    format!("did you mean `{near}` ({shape})?")
                 }
-                None => {
-                    let all: Vec<&str> = names.collect();
-                    format!("known here: {}", all.join(", "))
-                }
+            } else {
+                let all: Vec<&str> = names.collect();
+                format!("known here: {}", all.join(", "))
             };
             let message = format!("unknown key `{}` {place}", item.name);
             self.report
@@ -439,16 +438,22 @@ fn share(node: &Node) -> Result<f64, Wrong> {
 fn list(node: &Node) -> Result<Vec<String>, Wrong> {
     match (&node.value, node.loose_text()) {
         (Value::Array(values), _) => values.iter().map(text).collect(),
-        (_, Some(words)) => Ok(words
-            .trim()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .split([',', ' '])
-            .map(|word| word.trim_matches('"').to_owned())
-            .filter(|word| !word.is_empty())
-            .collect()),
+        (_, Some(words)) => Ok(as_array(words).unwrap_or_else(|| {
+            let all = words.split([',', ' ']).filter(|word| !word.is_empty());
+            all.map(str::to_owned).collect()
+        })),
         _ => Err(Wrong::shape("an array", node)),
     }
+}
+
+/// What `["a", "b"]` says, if `text` has that form.
+fn as_array(text: &str) -> Option<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        list: Vec<String>,
+    }
+    let wrapped: Wrapped = toml::from_str(&format!("list = {text}")).ok()?;
+    Some(wrapped.list)
 }
 
 /// One of a few words.
@@ -464,11 +469,11 @@ pub(super) fn word<T: Copy>(node: &Node, words: &[(&str, T)]) -> Result<T, Wrong
     if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
         return Ok(*value);
     }
-    let note = match nearest(text, words.iter().map(|(word, _)| *word)) {
+    let meant = match nearest(text, words.iter().map(|(word, _)| *word)) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "this is none of them".to_owned(),
     };
-    Err(Wrong::new(demand, note))
+    Err(Wrong::new(demand, meant))
 }
 
 /// `text` with `${VAR}` replaced.

@@ -23,10 +23,10 @@ impl SecretSource {
                 }
                 let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
                 let text = text.trim_end_matches(['\r', '\n']);
-                match text.is_empty() {
-                    true => Err(format!("{shown} is empty")),
-                    false => Ok(ClientSecret::new(text)),
+                if text.is_empty() {
+                    return Err(format!("{shown} is empty"));
                 }
+                Ok(ClientSecret::new(text))
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::model::catalogue::Code;
 use crate::model::id::{AccountRef, UpstreamName};
 use crate::model::record::StoreKind;
 use crate::model::session::{Grant, SessionPolicy};
+use crate::model::time::brief;
 use crate::model::token::TokenPolicy;
 
 /// Reads the whole tree. What is returned is good only if no mistake was noted.
@@ -190,10 +191,10 @@ const BASE_URL: Kind<'static, Option<String>> = Kind {
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty();
-        match plain {
-            true => Ok(Some(written.trim_end_matches('/').to_owned())),
-            false => Err(Wrong::new(DEMAND, "scheme, host and port only")),
+        if plain {
+            return Ok(Some(written.trim_end_matches('/').to_owned()));
         }
+        Err(Wrong::new(DEMAND, "scheme, host and port only"))
     },
 };
 
@@ -218,10 +219,10 @@ const REDIRECT_PATH: Kind<'static, String> = Kind {
         }
         let reserved = taken.iter().any(|prefix| written.starts_with(prefix))
             || exact.contains(&written.as_str());
-        match reserved {
-            true => Err(Wrong::new(DEMAND, "this one has another use")),
-            false => Ok(written),
+        if reserved {
+            return Err(Wrong::new(DEMAND, "this one has another use"));
         }
+        Ok(written)
     },
 };
 
@@ -326,13 +327,13 @@ fn file(written: &str, variables: &Variables) -> Result<PathBuf, Wrong> {
             PathBuf::from(home).join(rest)
         }
     };
-    match full.is_absolute() {
-        true => Ok(full),
-        false => Err(Wrong::new(
-            "must be an absolute path, or one that begins with ~/",
-            "this is relative",
-        )),
+    if full.is_absolute() {
+        return Ok(full);
     }
+    Err(Wrong::new(
+        "must be an absolute path, or one that begins with ~/",
+        "this is relative",
+    ))
 }
 
 fn sessions(
@@ -362,8 +363,8 @@ fn sessions(
     {
         let note = format!(
             "{} is longer than `ttl`, {}",
-            humantime::format_duration(policy.idle),
-            humantime::format_duration(policy.ttl)
+            brief(policy.idle, 2),
+            brief(policy.ttl, 2)
         );
         let help =
             "an unused session ends at `ttl` whatever `idle` says; raise `ttl` or lower `idle`";

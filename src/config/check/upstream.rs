@@ -171,13 +171,13 @@ fn endpoint(node: &Node) -> Result<Url, Wrong> {
     if !web || url.fragment().is_some() {
         return Err(Wrong::new(DEMAND, "this is none"));
     }
-    match url.scheme() == "https" || is_loopback(&url) {
-        true => Ok(url),
-        false => Err(Wrong::new(
-            "must be https",
-            "sign-ins would cross the network in the clear",
-        )),
+    if url.scheme() == "https" || is_loopback(&url) {
+        return Ok(url);
     }
+    Err(Wrong::new(
+        "must be https",
+        "sign-ins would cross the network in the clear",
+    ))
 }
 
 const ENDPOINT: Kind<'static, Url> = Kind {
@@ -504,12 +504,12 @@ fn secret(node: &Node, variables: &Variables) -> Result<SecretSource, Wrong> {
         "env" => Ok(SecretSource::Variable(written)),
         "file" => file(&written, variables).map(SecretSource::File),
         "keyring" | "exec" => {
-            let note = format!("this version does not have `{}`", item.name);
-            Err(Wrong::new("must be kept elsewhere", note).help(HELP))
+            let missing = format!("this version does not have `{}`", item.name);
+            Err(Wrong::new("must be kept elsewhere", missing).help(HELP))
         }
         other => {
-            let note = format!("`{other}` is no place");
-            Err(Wrong::new("must say where the secret is", note).help(HELP))
+            let unknown = format!("`{other}` is no place");
+            Err(Wrong::new("must say where the secret is", unknown).help(HELP))
         }
     }
 }
@@ -575,10 +575,10 @@ const PROBE_PATH: Kind<'static, String> = Kind {
     shape: "text",
     parse: &|node| {
         let written = text(node)?;
-        match written.is_empty() || written.starts_with('/') {
-            true => Ok(written),
-            false => Err(Wrong::new("must begin with /", "this is no path")),
+        if written.is_empty() || written.starts_with('/') {
+            return Ok(written);
         }
+        Err(Wrong::new("must begin with /", "this is no path"))
     },
 };
 
