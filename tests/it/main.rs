@@ -1,0 +1,6 @@
+//! Tests of the whole, one module a topic.
+
+mod crash;
+#[cfg(target_os = "linux")]
+mod keyring;
+mod support;
