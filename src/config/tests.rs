@@ -374,7 +374,7 @@ const COMMENTED: &str = "# mine\nversion = 1   # one\n\n[upstreams.a]   # first\
 #[test]
 fn an_edit_changes_nothing_else() {
     let added = edited(COMMENTED, |e| {
-        e.add(&name("b"), "https://b.example/", &[]).expect("added")
+        e.add(&name("b"), "https://b.example/", &[]).expect("added");
     });
     assert_eq!(
         added,
@@ -389,7 +389,7 @@ fn an_edit_changes_nothing_else() {
     let back = edited(&added, |e| e.remove(&name("b")).expect("removed"));
     assert_eq!(back, COMMENTED);
     let renamed = edited(COMMENTED, |e| {
-        e.rename(&name("a"), &name("c")).expect("renamed")
+        e.rename(&name("a"), &name("c")).expect("renamed");
     });
     assert!(renamed.contains("[upstreams.c]"), "{renamed}");
 }
@@ -445,8 +445,13 @@ fn some_config() -> impl Strategy<Value = Config> {
         let mut seen = std::collections::BTreeSet::new();
         for (name, host, enabled) in upstreams {
             if seen.insert(name.clone()) {
-                text += &format!("[upstreams.{name}]\nurl = \"https://{host}.example\"\n");
-                text += &format!("enabled = {enabled}\n");
+                let url = format!("url = \"https://{host}.example\"");
+                text += &[
+                    format!("[upstreams.{name}]"),
+                    url,
+                    format!("enabled = {enabled}\n"),
+                ]
+                .join("\n");
             }
         }
         good(&text)
