@@ -89,7 +89,7 @@ impl RevokeFilter {
             .client
             .as_deref()
             .map(|it| session.client_name() == Some(it));
-        let upstream = self.upstream.as_deref().map(|it| reaches(session, it));
+        let upstream = self.upstream.as_deref().map(|it| session.reaches(it));
         let label = self.label.as_deref().map(|form| {
             let label = session.label.as_deref();
             label.is_some_and(|label| matches_form(form, label))
@@ -103,15 +103,6 @@ impl RevokeFilter {
         let any = self.all || conditions.iter().any(Option::is_some);
         any && conditions.into_iter().flatten().all(|holds| holds)
     }
-}
-
-/// Whether `session` may reach `asked`: an upstream, or one account of it.
-fn reaches(session: &Session, asked: &str) -> bool {
-    session.grant_all
-        || session.grant.iter().any(|granted| {
-            let full = format!("{}@{}", granted.upstream, granted.account);
-            granted.upstream == asked || full == asked
-        })
 }
 
 /// Whether `text` has the form `form`, in which `*` stands for anything.

@@ -86,6 +86,25 @@ impl Session {
         names.join(", ")
     }
 
+    /// Whether it may reach `asked`: an upstream, or one account of it.
+    pub fn reaches(&self, asked: &str) -> bool {
+        self.grant_all
+            || self.grant.iter().any(|granted| {
+                let full = format!("{}@{}", granted.upstream, granted.account);
+                granted.upstream == asked || full == asked
+            })
+    }
+
+    /// When it ends, if nothing happens.
+    pub fn next_end(&self) -> Moment {
+        let ends = [
+            Some(self.expires_at),
+            self.idle_expires_at,
+            self.max_expires_at,
+        ];
+        ends.into_iter().flatten().min().unwrap_or(self.expires_at)
+    }
+
     /// The name of its agent program.
     pub fn client_name(&self) -> Option<&str> {
         self.client.as_ref().map(|client| client.name.as_str())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Setting;
 use super::Source;
 use super::mistake::{Mistake, Place};
-use super::raw::{Node, Origin, Table, Value};
+use super::raw::{Node, Origin, Table, Value, quoted};
 use crate::model::catalogue::Code;
 use crate::model::nearest::nearest;
 
@@ -69,9 +69,23 @@ impl Report {
     }
 
     fn record(&self, key: String, node: &Node, shape: &str) {
-        let bare = node.loose_text().filter(|_| shape != "text");
+        let written = match (shape, node.loose_text()) {
+            (_, None) | ("text", _) => node.written(),
+            ("an array", _) => {
+                let words = list(node).unwrap_or_default();
+                let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                format!("[{}]", quoted.join(", "))
+            }
+            (_, Some(bare)) => bare.to_owned(),
+        };
+        // Fields often hold keys of an interface.
+        let secret = key.contains(".headers.");
         self.settings.borrow_mut().push(Setting {
-            value: bare.map_or_else(|| node.written(), str::to_owned),
+            value: if secret {
+                "\"‹set›\"".to_owned()
+            } else {
+                written
+            },
             source: source(&node.origin),
             key,
         });

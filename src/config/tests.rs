@@ -495,3 +495,24 @@ proptest! {
         prop_assert_eq!(changes.is_empty(), old.upstreams == new.upstreams);
     }
 }
+
+#[test]
+fn the_example_is_right_and_says_the_defaults() {
+    let example = include_str!("example.toml");
+    assert_eq!(good(example), Config::default());
+    let keys = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+    let live: Vec<&str> = example
+        .lines()
+        .filter(keys)
+        .map(|line| &line[1..])
+        .collect();
+    assert!(live.len() > 40);
+    assert_eq!(good(&live.join("\n")), Config::default());
+    let start = example.find("# [upstreams.linear]").expect("there");
+    let lines = example[start..].lines();
+    let upstreams: Vec<&str> = lines
+        .map(|line| line.trim_start_matches("# "))
+        .filter(|line| !line.ends_with(':') && *line != "#")
+        .collect();
+    assert_eq!(good(&upstreams.join("\n")).upstreams.len(), 4);
+}
