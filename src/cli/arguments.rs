@@ -469,7 +469,7 @@ pub struct InitArgs {
 /// `explain`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A code such as login_required; without it, all of them
+    /// A code such as login-required; without it, all of them
     pub code: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use crate::api::{Failure, Version};
 use crate::config::{self, Config, ConfigError, EditError, Setting};
 use crate::ctl::{Fault, Format, Outcome, column};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::id::UpstreamName;
 use crate::model::nearest::nearest;
 
 /// What `config init` writes.
@@ -95,7 +96,7 @@ fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
     } else {
         let shown = error.render();
         // Beside the mistakes this line is all there is to say, so that -q keeps both.
-        let _ = write!(std::io::stderr().lock(), "{shown}  run: {fix}\n");
+        let _ = writeln!(std::io::stderr().lock(), "{shown}  run: {fix}");
     }
     Fault::Said(problem.entry().exit)
 }
@@ -207,7 +208,7 @@ pub(super) fn exists(context: &Context, name: &str) -> Fault {
 
 /// The fault that there is no upstream or account of this name, with what was probably meant.
 pub(super) fn unknown(config: &Config, name: &str) -> Fault {
-    let names: Vec<&str> = config.upstreams.keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = config.upstreams.keys().map(UpstreamName::as_str).collect();
     let bare = name.split('@').next().unwrap_or(name);
     if let Some(upstream) = config.upstream(bare) {
         let accounts: Vec<String> = upstream.accounts.keys().map(ToString::to_string).collect();
@@ -244,7 +245,9 @@ pub(super) fn explain(context: &Context, asked: &ExplainArgs) -> Outcome {
             let all: Vec<_> = Code::ALL.iter().map(|code| document(*code)).collect();
             screen.json(&all);
         } else if screen.format() == Format::Name {
-            Code::ALL.iter().for_each(|code| screen.out(code));
+            for code in Code::ALL {
+                screen.out(code);
+            }
         } else {
             let columns = [column("CODE"), column("WHAT").flexible()];
             let row = |code: &Code| vec![code.to_string(), shown(code.entry().what)];
@@ -252,7 +255,7 @@ pub(super) fn explain(context: &Context, asked: &ExplainArgs) -> Outcome {
         }
         return Ok(0);
     };
-    let Ok(code) = text.parse::<Code>() else {
+    let Ok(code) = text.replace('-', "_").parse::<Code>() else {
         let near = nearest(text, Code::ALL.iter().map(|code| code.as_str()));
         let fix = match near {
             Some(near) => format!("doorward explain {near}"),

@@ -12,14 +12,13 @@ use crate::ctl::{self, Fault, LoginArguments, Outcome};
 use crate::model::catalogue::{Code, Problem};
 
 pub(super) async fn login(context: &Context, asked: LoginArgs) -> Outcome {
-    let account = match address(&asked.target) {
-        Some(url) => known_or_added(context, &url?, asked.name.as_deref()).await?,
-        None => {
-            if context.running().await?.is_none() {
-                check_name(context, &asked.target)?;
-            }
-            asked.target.clone()
+    let account = if let Some(url) = address(&asked.target) {
+        known_or_added(context, &url?, asked.name.as_deref()).await?
+    } else {
+        if context.running().await?.is_none() {
+            check_name(context, &asked.target)?;
         }
+        asked.target.clone()
     };
     let (status, started) = start::ensure_running(context).await?;
     if started {

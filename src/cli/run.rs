@@ -23,7 +23,6 @@ use crate::daemon::{self, ServeOptions};
 use crate::demo;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::SessionOrigin;
-use crate::model::time::brief;
 use crate::paths::{Environment, Paths};
 
 /// What every command is given.
@@ -132,7 +131,7 @@ fn block_on(context: &Context, command: Option<Command>) -> Outcome {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
                 Err(Problem::new(Code::TimedOut)
-                    .with("timeout", brief(limit, 2))
+                    .with("timeout", humantime::format_duration(limit))
                     .into())
             }),
         }

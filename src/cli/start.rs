@@ -23,7 +23,7 @@ use crate::model::catalogue::{Code, Problem};
 /// How long a daemon may take until it is ready: a keyring may ask a person.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon may take to end, beyond finishing what runs.
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+const GONE_WITHIN: Duration = Duration::from_mins(1);
 
 /// `doorward` alone: the status, or how to begin.
 pub(super) async fn overview(context: &Context) -> Outcome {
@@ -190,6 +190,8 @@ async fn spawn(context: &Context) -> Result<(), Fault> {
     command
         .args(arguments(context))
         .current_dir("/")
+        // Its standard output is for the line that says ready, and for nothing else.
+        .env_remove("DOORWARD_OUTPUT")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors)
@@ -252,7 +254,7 @@ fn last_words(log: &mut File, from: u64) -> Option<Fault> {
     for line in lines {
         let line = line.trim();
         if let Some(why) = line.strip_prefix("why: ") {
-            detail.why = why.to_owned();
+            why.clone_into(&mut detail.why);
         } else if let Some(fix) = line.strip_prefix("run: ") {
             detail.fix = Some(fix.to_owned());
         }

@@ -47,10 +47,12 @@ fn every_next_step_is_a_command_that_exists() {
             let fine = parsed.is_ok() || help == Some(clap::error::ErrorKind::DisplayHelp);
             assert!(fine, "{code}: {command:?}");
         }
-        for command in commands(code.entry().explain) {
-            let known = Cli::command();
-            let name = command[1].trim_matches(|c: char| !c.is_ascii_lowercase());
-            assert!(known.find_subcommand(name).is_some(), "{code}: {command:?}");
+        for quoted in code.entry().explain.split('`').skip(1).step_by(2) {
+            for command in commands(quoted) {
+                let known = Cli::command();
+                let found = known.find_subcommand(&command[1]);
+                assert!(found.is_some(), "{code}: {command:?}");
+            }
         }
     }
     assert!(seen > 30, "{seen}");

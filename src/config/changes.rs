@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::types::{Config, Upstream};
+use super::{Config, Upstream};
 use crate::model::id::UpstreamName;
 
 /// The way from one configuration to another.

@@ -1,8 +1,9 @@
 //! Variables of the environment and flags, laid over what the file says: a flag wins over a
 //! variable, a variable over the file, the file over the default.
 
+use super::kinds::Variables;
 use super::raw::{Item, Node, Origin, Table, Value};
-use super::read::{Report, Variables, Wrong};
+use super::read::{Report, Wrong};
 use super::{Flags, Mistake, Place};
 use crate::model::catalogue::Code;
 

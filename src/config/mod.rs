@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod edit;
 mod env;
+mod kinds;
 mod mistake;
 mod raw;
 mod read;
@@ -12,6 +13,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod types;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +24,7 @@ pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
 pub use types::*;
+pub use upstream::*;
 
 use crate::model::catalogue::Code;
 

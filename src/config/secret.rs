@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::types::SecretSource;
+use super::SecretSource;
 use crate::model::secret::ClientSecret;
 
 impl SecretSource {

@@ -36,7 +36,7 @@ pub fn open(url: &str, configured: Option<&str>) -> Opened {
 pub fn is_headless() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let display = set("DISPLAY") || set("WAYLAND_DISPLAY");
-    cfg!(not(target_os = "macos")) && !display || set("SSH_CONNECTION") && !display
+    !display && (cfg!(not(target_os = "macos")) || set("SSH_CONNECTION"))
 }
 
 fn from_list(list: &str, url: &str) -> Opened {

@@ -222,7 +222,8 @@ fn consent(ctl: &Ctl, known: &Upstreams, targets: &[String], all: bool) -> Resul
             } else {
                 "sessions use"
             };
-            text += &format!(" {sessions} {plural} it and will be told to sign in until you do.");
+            let told = format!(" {sessions} {plural} it and will be told to sign in until you do.");
+            text.push_str(&told);
         }
         ctl.screen.say(text);
     }

@@ -8,6 +8,7 @@ mod login;
 mod screen;
 mod sessions;
 mod status;
+mod table;
 mod upstreams;
 
 use crate::api::{self, Failure};
@@ -17,12 +18,13 @@ use crate::model::nearest::nearest;
 pub use client::Client;
 pub use daemon::{ask_to_stop, reload, running, version};
 pub use login::{LoginArguments, login, logout};
-pub use screen::{Color, ColorWhen, Column, Format, Screen, ScreenOptions, column};
+pub use screen::{Color, ColorWhen, Format, Screen, ScreenOptions};
 pub use sessions::{
     ListArguments, MintArguments, MintForm, RevokeArguments, list as list_sessions, mint, revoke,
     show as show_session,
 };
 pub use status::{StatusArguments, print_status, status};
+pub use table::{Column, column};
 pub use upstreams::{
     list as list_upstreams, print_list, refresh, show as show_upstream, test as test_upstream,
 };
