@@ -1,5 +1,6 @@
 //! Tests of the whole, one module a topic.
 
+mod cli;
 mod crash;
 #[cfg(target_os = "linux")]
 mod keyring;

@@ -1,0 +1,370 @@
+//! What is asked of the daemon, and the answers that tell what became of it. Unknown fields of a
+//! request are refused: an option that an older daemon would ignore must not look obeyed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Moment, Session, Trouble};
+use crate::model::record::SessionOrigin;
+use crate::model::time::Timestamp;
+
+/// Asks for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mint {
+    /// The accounts it may reach, as people write them; none: what the configuration says.
+    #[serde(default)]
+    pub upstreams: Vec<String>,
+    /// What to call it.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The agent program.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// Its sliding window, in seconds.
+    #[serde(default)]
+    pub ttl_s: Option<u64>,
+    /// Its patience with quiet, in seconds.
+    #[serde(default)]
+    pub idle_s: Option<u64>,
+    /// The process to bind it to.
+    #[serde(default)]
+    pub bind_pid: Option<u32>,
+    /// How it comes to be.
+    pub origin: SessionOrigin,
+}
+
+/// Asks for the end of sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// Which.
+    pub filter: RevokeFilter,
+    /// Why, in a person's words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Which sessions are meant. Conditions add up; without any, none is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeFilter {
+    /// These, by id or the beginning of one.
+    #[serde(default)]
+    pub ids: Vec<String>,
+    /// Those of this agent program.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// Those that may reach this upstream, or this account of it.
+    #[serde(default)]
+    pub upstream: Option<String>,
+    /// Those whose label has this form; `*` stands for anything.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Those that have been quiet for so many seconds.
+    #[serde(default)]
+    pub idle_s: Option<u64>,
+    /// All.
+    #[serde(default)]
+    pub all: bool,
+}
+
+impl RevokeFilter {
+    /// Whether it is a list of ids and nothing else.
+    pub fn is_ids_only(&self) -> bool {
+        let only = Self {
+            ids: self.ids.clone(),
+            ..Self::default()
+        };
+        !self.ids.is_empty() && *self == only
+    }
+
+    /// Whether `session` is meant, ids aside.
+    pub fn covers(&self, session: &Session, now: Timestamp) -> bool {
+        if session.state.is_over() {
+            return false;
+        }
+        let client = self
+            .client
+            .as_deref()
+            .map(|it| session.client_name() == Some(it));
+        let upstream = self.upstream.as_deref().map(|it| session.reaches(it));
+        let label = self.label.as_deref().map(|form| {
+            let label = session.label.as_deref();
+            label.is_some_and(|label| matches_form(form, label))
+        });
+        let quiet = self.idle_s.map(|seconds| {
+            let used = session.last_used_at.unwrap_or(session.created_at);
+            let open = session.counters.streams_open > 0;
+            !open && now.since(used.0) >= Duration::from_secs(seconds)
+        });
+        let conditions = [client, upstream, label, quiet];
+        let any = self.all || conditions.iter().any(Option::is_some);
+        any && conditions.into_iter().flatten().all(|holds| holds)
+    }
+}
+
+/// Whether `text` has the form `form`, in which `*` stands for anything.
+fn matches_form(form: &str, text: &str) -> bool {
+    let mut parts = form.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// Asks for a sign-in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartLogin {
+    /// Even where the account is signed in.
+    #[serde(default)]
+    pub force: bool,
+    /// The scopes to ask for, in place of those configured.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    /// Scopes to ask for beside those.
+    #[serde(default)]
+    pub add_scopes: Vec<String>,
+    /// How long the sign-in may take, in seconds; without it, as configured.
+    #[serde(default)]
+    pub window_s: Option<u64>,
+}
+
+/// `doorward/login-started/v1`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginStarted {
+    /// Which document it is.
+    pub schema: String,
+    /// The page to open; `null` where nobody needs to sign in.
+    pub url: Option<String>,
+    /// When the page is good for nothing any more.
+    pub expires_at: Option<Moment>,
+    /// The account, where it is signed in already and `force` was not asked for.
+    pub already_signed_in: Option<Account>,
+    /// The command with which the configuration would open a browser; `none` for not at all.
+    #[serde(default)]
+    pub browser: Option<String>,
+}
+
+impl LoginStarted {
+    /// The document of a sign-in that waits for a person.
+    pub fn at(url: String, expires_at: Moment, browser: Option<String>) -> Self {
+        Self {
+            schema: "doorward/login-started/v1".to_owned(),
+            url: Some(url),
+            expires_at: Some(expires_at),
+            already_signed_in: None,
+            browser,
+        }
+    }
+
+    /// The document of a sign-in that is not needed.
+    pub fn needless(account: Account) -> Self {
+        Self {
+            schema: "doorward/login-started/v1".to_owned(),
+            url: None,
+            expires_at: None,
+            already_signed_in: Some(account),
+            browser: None,
+        }
+    }
+}
+
+/// How far a sign-in is: `doorward/login/v1`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginProgress {
+    /// Which document it is.
+    pub schema: String,
+    /// How far.
+    pub state: LoginState,
+    /// The account, once it is signed in.
+    pub account: Option<Account>,
+    /// Why it failed, once it has.
+    pub problem: Option<Trouble>,
+    /// What to know about a sign-in that worked, such as a missing refresh token.
+    #[serde(default)]
+    pub warnings: Vec<Trouble>,
+}
+
+impl LoginProgress {
+    /// The document.
+    pub fn new(state: LoginState) -> Self {
+        Self {
+            schema: "doorward/login/v1".to_owned(),
+            state,
+            account: None,
+            problem: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// How far a sign-in is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginState {
+    /// A person is at it.
+    Pending,
+    /// Done.
+    Succeeded,
+    /// Over.
+    Failed,
+}
+
+/// Asks for a sign-out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logout {
+    /// Whether to keep the registered client.
+    #[serde(default)]
+    pub keep_client: bool,
+    /// Whether to leave the provider alone.
+    #[serde(default)]
+    pub local: bool,
+}
+
+/// `doorward/logged-out/v1`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedOut {
+    /// Which document it is.
+    pub schema: String,
+    /// Which account.
+    pub account: String,
+    /// What became of the tokens at the provider.
+    pub provider: ProviderRevocation,
+    /// What the provider answered, where it did not revoke.
+    pub detail: Option<String>,
+}
+
+impl LoggedOut {
+    /// The document.
+    pub fn new(account: String, provider: ProviderRevocation, detail: Option<String>) -> Self {
+        Self {
+            schema: "doorward/logged-out/v1".to_owned(),
+            account,
+            provider,
+            detail,
+        }
+    }
+}
+
+/// What became of tokens at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderRevocation {
+    /// It revoked them.
+    Revoked,
+    /// It offers no revocation.
+    NotOffered,
+    /// It was not asked.
+    NotAsked,
+    /// It could not be asked, or refused.
+    Failed,
+    /// There was nothing to revoke.
+    NothingHeld,
+}
+
+/// Asks for a new upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddUpstream {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// What people call it.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// `oauth` or `none`; without it `oauth`.
+    #[serde(default)]
+    pub auth: Option<String>,
+    /// The scopes to ask for.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Fields added to every request.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Whether it may be plain `http` outside this machine.
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+/// Asks for a change of an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeUpstream {
+    /// Switches it on or off.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// Gives it another name.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// `doorward/reloaded/v1`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Which document it is.
+    pub schema: String,
+    /// Upstreams that are new.
+    pub added: Vec<String>,
+    /// Upstreams that are gone.
+    pub removed: Vec<String>,
+    /// Upstreams that differ.
+    pub changed: Vec<String>,
+    /// Keys that differ and that only a restart brings into effect.
+    pub restart: Vec<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Reloaded {
+    /// The document, for now without a change.
+    pub fn unchanged() -> Self {
+        Self {
+            schema: "doorward/reloaded/v1".to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Asks the daemon to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long running calls may take to finish, in seconds; without it, as configured.
+    #[serde(default)]
+    pub drain_s: Option<u64>,
+}
+
+/// `doorward/stopping/v1`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// Which document it is.
+    pub schema: String,
+    /// The process that is going to end.
+    pub pid: u32,
+}
+
+impl Stopping {
+    /// The document.
+    pub fn new(pid: u32) -> Self {
+        Self {
+            schema: "doorward/stopping/v1".to_owned(),
+            pid,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line: what can be typed, and which command runs then. Only flags that work are
+//! here.
+
+mod arguments;
+mod local;
+mod login;
+mod run;
+mod start;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub use arguments::Cli;
+pub use run::run;

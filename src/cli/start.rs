@@ -1,0 +1,336 @@
+//! Starts a daemon that is not there, waits for its end, and tells how it is. Nothing here polls:
+//! readiness is a line in a pipe, the end is a lock that becomes free.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::local;
+use super::run::Context;
+use crate::api::{
+    self, Account, AccountState, Daemon, DaemonState, Failure, FailureDetail, Status,
+};
+use crate::config::{self, Config};
+use crate::ctl::{self, Fault, Outcome, StatusArguments};
+use crate::model::catalogue::{Code, Problem};
+
+/// How long a daemon may take until it is ready: a keyring may ask a person.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a daemon may take to end, beyond finishing what runs.
+const GONE_WITHIN: Duration = Duration::from_mins(1);
+
+/// `doorward` alone: the status, or how to begin.
+pub(super) async fn overview(context: &Context) -> Outcome {
+    let configured = match context.running().await? {
+        Some(status) => !status.upstreams.is_empty(),
+        None => !load(context)?.config.upstreams.is_empty(),
+    };
+    if configured {
+        return status(context, &StatusArguments::default()).await;
+    }
+    context.ctl.screen.out(
+        "doorward signs in to remote MCP servers once, for every agent.\n\n\
+         \x20 doorward login https://mcp.example.com/mcp    sign in\n\
+         \x20 doorward session mint                         a credential for an agent\n\n\
+         Then point the agent at http://127.0.0.1:5177/u/NAME. More: doorward help",
+    );
+    Ok(0)
+}
+
+/// `status`, also without a daemon.
+pub(super) async fn status(context: &Context, arguments: &StatusArguments) -> Outcome {
+    match ctl::status(&context.ctl, arguments).await {
+        Err(fault) if fault.code() == Some(Code::NotRunning) => {
+            let loaded = load(context)?;
+            let mut status = stopped(context, &loaded.config);
+            if let Some(wanted) = &arguments.upstream {
+                let meant = |a: &Account| a.name == *wanted || a.reference() == *wanted;
+                status.upstreams.retain(meant);
+                if status.upstreams.is_empty() {
+                    return Err(local::unknown(&loaded.config, wanted));
+                }
+            }
+            Ok(ctl::print_status(&context.ctl.screen, &status))
+        }
+        outcome => outcome,
+    }
+}
+
+fn load(context: &Context) -> Result<config::Loaded, Fault> {
+    config::load(&context.inputs()).map_err(|error| local::config_fault(context, &error))
+}
+
+/// What the configuration alone tells.
+pub(super) fn stopped(context: &Context, config: &Config) -> Status {
+    let base_url = config.server.base_url();
+    let problem =
+        Problem::new(Code::NotRunning).with("socket", context.ctl.client.socket().display());
+    let account = |(upstream, name): (&config::Upstream, &crate::model::id::AccountName)| {
+        let reference = upstream.account_ref(name.clone());
+        let is_default = *name == upstream.default_account;
+        let path = if is_default {
+            upstream.name.to_string()
+        } else {
+            reference.to_string()
+        };
+        Account {
+            name: upstream.name.to_string(),
+            account: name.to_string(),
+            label: upstream.label.clone(),
+            url: upstream.url.as_str().to_owned(),
+            local_url: format!("{base_url}/u/{path}"),
+            auth: upstream.auth.kind().to_owned(),
+            state: if upstream.enabled {
+                AccountState::Error
+            } else {
+                AccountState::Disabled
+            },
+            identity: None,
+            scopes: Vec::new(),
+            token: None,
+            last_used_at: None,
+            sessions: 0,
+            problem: upstream.enabled.then(|| api::Trouble::new(&problem, None)),
+        }
+    };
+    let accounts = config
+        .upstreams
+        .values()
+        .flat_map(|upstream| {
+            upstream
+                .accounts
+                .keys()
+                .map(move |name| (upstream.as_ref(), name))
+        })
+        .map(account);
+    let daemon = Daemon {
+        state: DaemonState::Stopped,
+        version: None,
+        pid: None,
+        started_at: None,
+        socket: format!("unix:{}", context.ctl.client.socket().display()),
+        locked: false,
+        store: None,
+        warnings: Vec::new(),
+        base_url: base_url.clone(),
+    };
+    Status::new(daemon, accounts.collect(), &[])
+}
+
+/// `up`
+pub(super) async fn up(context: &Context) -> Outcome {
+    let (status, started) = ensure_running(context).await?;
+    let screen = &context.ctl.screen;
+    if screen.format().is_json() {
+        screen.json(&status);
+        return Ok(0);
+    }
+    if !started {
+        let pid = status
+            .daemon
+            .pid
+            .map_or(String::new(), |pid| format!(" (pid {pid})"));
+        screen.say(format!("doorward is already running{pid}"));
+    }
+    screen.out(context.ctl.daemon_line(&status));
+    Ok(0)
+}
+
+/// The status of the daemon that runs, and whether it had to be started.
+pub(super) async fn ensure_running(context: &Context) -> Result<(Status, bool), Fault> {
+    if let Some(status) = context.running().await? {
+        return Ok((status, false));
+    }
+    // Mistakes are better shown here than in the log of a daemon that does not start.
+    load(context)?;
+    context
+        .paths
+        .prepare()
+        .map_err(|error| could_not(context, &error.to_string()))?;
+    // Two commands at a time start one daemon: the second waits here, and then finds it.
+    let turn = locked(context.paths.state_dir.join("start.lock"), READY_WITHIN * 2).await;
+    let _turn = turn.map_err(|error| could_not(context, &error))?;
+    if let Some(status) = context.running().await? {
+        return Ok((status, false));
+    }
+    spawn(context).await?;
+    match context.running().await? {
+        Some(status) => Ok((status, true)),
+        None => Err(could_not(context, "it ended right after it was ready")),
+    }
+}
+
+fn could_not(context: &Context, detail: &str) -> Fault {
+    Problem::new(Code::StartFailed)
+        .with("detail", detail)
+        .with("log", context.paths.log.display())
+        .into()
+}
+
+/// Starts a daemon of its own process group and waits until it is ready.
+async fn spawn(context: &Context) -> Result<(), Fault> {
+    let failed = |error: &dyn std::fmt::Display| could_not(context, &error.to_string());
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .mode(0o600)
+        .open(&context.paths.log)
+        .map_err(|error| failed(&error))?;
+    let before = log.seek(SeekFrom::End(0)).map_err(|error| failed(&error))?;
+    let errors = log.try_clone().map_err(|error| failed(&error))?;
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut command = std::process::Command::new(program);
+    command
+        .args(arguments(context))
+        .current_dir("/")
+        // Its standard output is for the line that says ready, and for nothing else.
+        .env_remove("DOORWARD_OUTPUT")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .process_group(0);
+    let mut child = tokio::process::Command::from(command)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    // The child inherits nothing but its standard streams, so readiness comes on its stdout.
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| failed(&"it has no output"))?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(stdout);
+    let read = tokio::time::timeout(READY_WITHIN, reader.read_line(&mut line)).await;
+    match read {
+        Ok(Ok(length)) if length > 0 => Ok(()),
+        Ok(_) => {
+            let _ = child.wait().await;
+            Err(last_words(&mut log, before).unwrap_or_else(|| failed(&"it ended at once")))
+        }
+        Err(_) => Err(failed(
+            &"it is not ready yet; it may wait for the keyring to be unlocked",
+        )),
+    }
+}
+
+fn arguments(context: &Context) -> Vec<std::ffi::OsString> {
+    let mut all = vec!["serve".into(), "--ready-fd".into(), "1".into()];
+    let global = &context.global;
+    let paths: [(&str, &Option<PathBuf>); 3] = [
+        ("--config", &global.config),
+        ("--state-dir", &global.state_dir),
+        ("--socket", &global.socket),
+    ];
+    for (flag, path) in paths {
+        if let Some(path) = path {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            all.extend([flag.into(), path.into_os_string()]);
+        }
+    }
+    all
+}
+
+/// The error that a daemon wrote to its log before it ended.
+fn last_words(log: &mut File, from: u64) -> Option<Fault> {
+    let mut text = String::new();
+    log.seek(SeekFrom::Start(from)).ok()?;
+    log.take(1 << 20).read_to_string(&mut text).ok()?;
+    let at = text.rfind("error: ")?;
+    let mut lines = text[at..].lines();
+    let message = lines.next()?.strip_prefix("error: ")?.to_owned();
+    let mut detail = FailureDetail {
+        code: Code::StartFailed.as_str().to_owned(),
+        message,
+        why: String::new(),
+        fix: None,
+        request_id: None,
+    };
+    for line in lines {
+        let line = line.trim();
+        if let Some(why) = line.strip_prefix("why: ") {
+            why.clone_into(&mut detail.why);
+        } else if let Some(fix) = line.strip_prefix("run: ") {
+            detail.fix = Some(fix.to_owned());
+        }
+    }
+    Some(Fault::Failure(Box::new(Failure { error: detail })))
+}
+
+/// Waits for the exclusive lock of `path`.
+async fn locked(path: PathBuf, patience: Duration) -> Result<File, String> {
+    let wait = tokio::task::spawn_blocking(move || {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    match tokio::time::timeout(patience, wait).await {
+        Ok(Ok(file)) => file.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("another command is starting it and does not get on".to_owned()),
+    }
+}
+
+/// `down`
+pub(super) async fn down(context: &Context) -> Outcome {
+    let screen = &context.ctl.screen;
+    let Some(stopping) = ctl::ask_to_stop(&context.ctl).await? else {
+        screen.say("doorward is not running");
+        return Ok(0);
+    };
+    gone(&context.paths.lock).await?;
+    if screen.format().is_json() {
+        screen.json(&stopping);
+    } else {
+        screen.out(format!("{} doorward has stopped", screen.tick()));
+    }
+    Ok(0)
+}
+
+/// Waits until the daemon that holds `lock` has ended: the kernel gives the lock back then.
+async fn gone(lock: &Path) -> Result<(), Fault> {
+    let lock = lock.to_owned();
+    let wait = tokio::task::spawn_blocking(move || match File::open(&lock) {
+        Ok(file) => file.lock_shared(),
+        Err(_) => Ok(()),
+    });
+    match tokio::time::timeout(GONE_WITHIN, wait).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Problem::new(Code::TimedOut)
+            .because("it was told to stop and still finishes what is running")
+            .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_daemon_become_the_error() {
+        let mut log = tempfile::tempfile().expect("a file");
+        let old = "error: old\n  why: gone\n";
+        write!(log, "{old}2026 INFO starting\nerror: 127.0.0.1:5177 is already in use\n  why: pid 991 (node) is listening\n  run: doorward serve --port 5178\n").expect("written");
+        let fault = last_words(&mut log, old.len() as u64).expect("found");
+        let Fault::Failure(failure) = fault else {
+            panic!("another kind");
+        };
+        assert_eq!(failure.error.message, "127.0.0.1:5177 is already in use");
+        assert_eq!(failure.error.why, "pid 991 (node) is listening");
+        assert_eq!(
+            failure.error.fix.as_deref(),
+            Some("doorward serve --port 5178")
+        );
+        let mut silent = tempfile::tempfile().expect("a file");
+        assert!(last_words(&mut silent, 0).is_none());
+    }
+}

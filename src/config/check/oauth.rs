@@ -1,0 +1,322 @@
+//! `[upstreams.NAME.auth]`: how doorward proves itself to an upstream.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::file;
+use super::upstream::is_loopback;
+use crate::config::kinds::{Kind, LIST, TEXT, Variables, YES, text, word};
+use crate::config::raw::{Node, Origin, Value};
+use crate::config::read::{Section, Wrong};
+use crate::config::{
+    Auth, Endpoints, FALLBACK_SCOPES, Oauth, Redirect, Register, Resource, SecretSource, Server,
+};
+use crate::model::record::ClientAuth;
+
+#[derive(Clone, Copy)]
+enum AuthKind {
+    Oauth,
+    None,
+    Later(&'static str),
+}
+
+const AUTH_KIND: Kind<'static, AuthKind> = Kind {
+    shape: "text",
+    parse: &|node| {
+        word(
+            node,
+            &[
+                ("oauth", AuthKind::Oauth),
+                ("none", AuthKind::None),
+                ("client_credentials", AuthKind::Later("client_credentials")),
+                ("static", AuthKind::Later("static")),
+                ("exec", AuthKind::Later("exec")),
+                ("passthrough", AuthKind::Later("passthrough")),
+            ],
+        )
+    },
+};
+
+pub(super) fn auth(
+    mut section: Section<'_>,
+    variables: &Variables,
+    server: &Server,
+) -> Option<Auth> {
+    match section.read("kind", "oauth", AUTH_KIND) {
+        AuthKind::None => {
+            section.finish();
+            Some(Auth::None)
+        }
+        AuthKind::Oauth => {
+            let oauth = oauth(&mut section, variables, server);
+            section.finish();
+            Some(Auth::Oauth(Box::new(oauth)))
+        }
+        // The other keys of a kind that is not there are not worth a mistake each.
+        AuthKind::Later(kind) => {
+            let origin = section.written("kind").unwrap_or(&section.origin);
+            let demand = format!("is \"{kind}\", which is not available in this version");
+            let wrong = Wrong::new(demand, "this version has \"oauth\" and \"none\"");
+            section.wrong("kind", origin, wrong);
+            None
+        }
+    }
+}
+
+fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> Oauth {
+    let authorization = section.optional("authorization_endpoint", ENDPOINT);
+    let token = section.optional("token_endpoint", ENDPOINT);
+    let endpoints = both_or_neither(section, authorization, token);
+    let client_id = section
+        .optional("client_id", TEXT)
+        .filter(|id| !id.is_empty());
+    let client_secret = section.optional(
+        "client_secret",
+        Kind {
+            shape: "a table",
+            parse: &|node| secret(node, variables),
+        },
+    );
+    let oauth = Oauth {
+        scopes: section.optional("scopes", LIST),
+        fallback_scopes: from_environment(section),
+        resource: section.read("resource", "auto", RESOURCE),
+        client_id,
+        client_secret,
+        client_auth: section.read("client_auth", "auto", CLIENT_AUTH),
+        register: section.read("register", "auto", REGISTER),
+        issuer: section.optional("issuer", ENDPOINT),
+        endpoints,
+        revocation_endpoint: section.optional("revocation_endpoint", ENDPOINT),
+        redirect: section.read("redirect", "loopback", REDIRECT),
+        extra_authorize: extra_authorize(section),
+        probe_path: section.optional("probe_path", PROBE_PATH),
+        legacy_2025_03_26: section.read("legacy_2025_03_26", "false", YES),
+    };
+    section.later("client_metadata_url");
+    section.later("prefer_device_flow");
+    agree(section, &oauth, server);
+    oauth
+}
+
+/// Rules between several keys.
+fn agree(section: &Section<'_>, oauth: &Oauth, server: &Server) {
+    let complain = |key: &str, wrong: Wrong| {
+        if let Some(origin) = section.written(key) {
+            section.wrong(key, origin, wrong);
+        }
+    };
+    if oauth.client_secret.is_some() && oauth.client_id.is_none() {
+        let wrong = Wrong::new("needs a `client_id`", "a secret belongs to a client");
+        complain("client_secret", wrong);
+    }
+    if oauth.register == Register::Never && oauth.client_id.is_none() {
+        let note = "without registration, `client_id` is needed";
+        complain("register", Wrong::new("leaves no client", note));
+    }
+    let confidential = matches!(
+        oauth.client_auth,
+        Some(ClientAuth::Basic | ClientAuth::Post)
+    );
+    if oauth.client_id.is_some() && confidential && oauth.client_secret.is_none() {
+        let note = "this way of proving itself needs a `client_secret`";
+        complain("client_auth", Wrong::new("does not fit", note));
+    }
+    if oauth.client_auth == Some(ClientAuth::None) && oauth.client_secret.is_some() {
+        let note = "with \"none\", the `client_secret` would not be used";
+        complain("client_auth", Wrong::new("does not fit", note));
+    }
+    if oauth.redirect == Redirect::Public && server.public_base_url.is_none() {
+        let note = "`server.public_base_url` is not set";
+        complain("redirect", Wrong::new("has no address", note));
+    }
+}
+
+fn both_or_neither(
+    section: &Section<'_>,
+    authorization: Option<Url>,
+    token: Option<Url>,
+) -> Option<Endpoints> {
+    let one = match (
+        section.written("authorization_endpoint"),
+        section.written("token_endpoint"),
+    ) {
+        (Some(origin), None) => Some(("authorization_endpoint", origin, "token_endpoint")),
+        (None, Some(origin)) => Some(("token_endpoint", origin, "authorization_endpoint")),
+        _ => None,
+    };
+    if let Some((key, origin, other)) = one {
+        let wrong = Wrong::new("needs its counterpart", format!("`{other}` is not set"));
+        section.wrong(key, origin, wrong);
+    }
+    Some(Endpoints {
+        authorization: authorization?,
+        token: token?,
+    })
+}
+
+/// The scopes to fall back to: for an upstream that came from variables alone.
+fn from_environment(section: &Section<'_>) -> Vec<String> {
+    match section.origin {
+        Origin::Variable(_) => FALLBACK_SCOPES.map(str::to_owned).into(),
+        _ => Vec::new(),
+    }
+}
+
+fn extra_authorize(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    // Those that make the sign-in safe, or that other keys set.
+    const OURS: [&str; 9] = [
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "redirect_uri",
+        "resource",
+        "response_type",
+        "scope",
+        "state",
+    ];
+    let mut extra = BTreeMap::new();
+    for (name, origin, node) in section.pairs("extra_authorize") {
+        let full = format!("extra_authorize.{name}");
+        if OURS.contains(&name) {
+            let wrong = Wrong::new("cannot be set here", "doorward sets this parameter itself");
+            section.wrong(&full, origin, wrong);
+            continue;
+        }
+        match text(node) {
+            Ok(value) => {
+                extra.insert(name.to_owned(), value);
+            }
+            Err(wrong) => section.wrong(&full, &node.origin, wrong),
+        }
+    }
+    extra
+}
+
+fn secret(node: &Node, variables: &Variables) -> Result<SecretSource, Wrong> {
+    const HELP: &str = "write { env = \"VARIABLE\" } or { file = \"~/path\" }";
+    let Value::Table(table) = &node.value else {
+        let demand = "must say where the secret is, not what it is";
+        return Err(Wrong::new(demand, "secrets are never written here").help(HELP));
+    };
+    let [item] = table.0.as_slice() else {
+        return Err(Wrong::new("must say one place", "this says none or several").help(HELP));
+    };
+    let written = text(&item.node)?;
+    match item.name.as_str() {
+        "env" => Ok(SecretSource::Variable(written)),
+        "file" => file(&written, variables).map(SecretSource::File),
+        "keyring" | "exec" => {
+            let missing = format!("this version does not have `{}`", item.name);
+            Err(Wrong::new("must be kept elsewhere", missing).help(HELP))
+        }
+        other => {
+            let unknown = format!("`{other}` is no place");
+            Err(Wrong::new("must say where the secret is", unknown).help(HELP))
+        }
+    }
+}
+
+const RESOURCE: Kind<'static, Resource> = Kind {
+    shape: "text",
+    parse: &|node| {
+        let written = text(node)?;
+        match written.as_str() {
+            "auto" => Ok(Resource::Auto),
+            "off" => Ok(Resource::Off),
+            _ => match Url::parse(&written) {
+                Ok(url) if url.fragment().is_none() => Ok(Resource::Value(written)),
+                _ => Err(Wrong::new(
+                    "must be \"auto\", \"off\" or an absolute URI",
+                    "this is none",
+                )),
+            },
+        }
+    },
+};
+
+const CLIENT_AUTH: Kind<'static, Option<ClientAuth>> = Kind {
+    shape: "text",
+    parse: &|node| {
+        let words = [
+            ("auto", None),
+            ("none", Some(ClientAuth::None)),
+            ("basic", Some(ClientAuth::Basic)),
+            ("post", Some(ClientAuth::Post)),
+        ];
+        not_yet(node, &["private_key_jwt"])?;
+        word(node, &words)
+    },
+};
+
+const REGISTER: Kind<'static, Register> = Kind {
+    shape: "text",
+    parse: &|node| {
+        let words = [
+            ("auto", Register::Auto),
+            ("dynamic", Register::Dynamic),
+            ("never", Register::Never),
+        ];
+        not_yet(node, &["metadata-document"])?;
+        word(node, &words)
+    },
+};
+
+const REDIRECT: Kind<'static, Redirect> = Kind {
+    shape: "text",
+    parse: &|node| {
+        let words = [
+            ("loopback", Redirect::Loopback),
+            ("public", Redirect::Public),
+        ];
+        not_yet(node, &["ephemeral"])?;
+        word(node, &words)
+    },
+};
+
+const PROBE_PATH: Kind<'static, String> = Kind {
+    shape: "text",
+    parse: &|node| {
+        let written = text(node)?;
+        if written.is_empty() || written.starts_with('/') {
+            return Ok(written);
+        }
+        Err(Wrong::new("must begin with /", "this is no path"))
+    },
+};
+
+/// Refuses words that are known and cannot be used yet.
+fn not_yet(node: &Node, words: &[&str]) -> Result<(), Wrong> {
+    match &node.value {
+        Value::Text(word) if words.contains(&word.as_str()) => Err(Wrong::new(
+            "must have another value",
+            format!("\"{word}\" is not available in this version"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// An address of an authorization server.
+fn endpoint(node: &Node) -> Result<Url, Wrong> {
+    const DEMAND: &str = "must be an address such as \"https://id.example.com\"";
+    let written = text(node)?;
+    let url = Url::parse(&written).map_err(|e| Wrong::new(DEMAND, e.to_string()))?;
+    let web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !web || url.fragment().is_some() {
+        return Err(Wrong::new(DEMAND, "this is none"));
+    }
+    if url.scheme() == "https" || is_loopback(&url) {
+        return Ok(url);
+    }
+    Err(Wrong::new(
+        "must be https",
+        "sign-ins would cross the network in the clear",
+    ))
+}
+
+const ENDPOINT: Kind<'static, Url> = Kind {
+    shape: "text",
+    parse: &endpoint,
+};

@@ -1,0 +1,265 @@
+//! `login` and `logout`.
+
+use std::time::Duration;
+
+use super::browser::{self, Opened};
+use super::{Color, Ctl, Fault, Outcome};
+use crate::api::{
+    self, Account, LoggedOut, LoginProgress, LoginStarted, LoginState, Logout, Moment,
+    ProviderRevocation, StartLogin, Upstreams,
+};
+use crate::model::catalogue::{Code, Problem};
+use crate::model::time::brief;
+
+/// How long one question after the outcome may stay unanswered; the daemon answers at once when
+/// something happens.
+const LONG_POLL: Duration = Duration::from_secs(25);
+
+/// What `login` was asked.
+#[derive(Clone, Debug, Default)]
+pub struct LoginArguments {
+    /// The upstream account.
+    pub account: String,
+    /// The request.
+    pub request: StartLogin,
+    /// Whether to print the address only.
+    pub no_browser: bool,
+}
+
+/// `login`: opens the page and waits until the person is done.
+pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
+    let path = api::path::login(&arguments.account);
+    let started: LoginStarted = ctl.client.post(&path, &arguments.request).await?;
+    let screen = &ctl.screen;
+    if let Some(account) = &started.already_signed_in {
+        if screen.format().is_json() {
+            screen.json(account);
+            return Ok(0);
+        }
+        let name = account.reference();
+        screen.out(match account.auth.as_str() {
+            "none" => format!("{name} needs no sign-in"),
+            _ => format!(
+                "{name} is already signed in{} (use --force to sign in again)",
+                identity(account)
+            ),
+        });
+        return Ok(0);
+    }
+    let url = started.url.as_deref().ok_or_else(|| {
+        Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")
+    })?;
+    invite(ctl, arguments, &started, url);
+    let progress = outcome(ctl, &path).await?;
+    finish(ctl, arguments, &progress)
+}
+
+fn invite(ctl: &Ctl, arguments: &LoginArguments, started: &LoginStarted, url: &str) {
+    let screen = &ctl.screen;
+    let opened = if arguments.no_browser {
+        Opened::No
+    } else {
+        browser::open(url, started.browser.as_deref())
+    };
+    // Without the address nobody could go on: it is printed even where little talk is wanted.
+    if opened == Opened::Yes {
+        screen.say(format!(
+            "Opening your browser to sign in to {} …",
+            arguments.account
+        ));
+        screen.say(format!("  If it did not open: {url}"));
+    } else {
+        eprintln_always(&format!(
+            "Open this page to sign in to {}:\n  {url}",
+            arguments.account
+        ));
+        let remote = std::env::var_os("SSH_CONNECTION").is_some();
+        let port = url::Url::parse(url)
+            .ok()
+            .and_then(|url| url.port_or_known_default());
+        if let (true, Some(port)) = (remote, port) {
+            screen.hint(format!(
+                "from another machine, first: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"
+            ));
+        }
+    }
+    let left = started.expires_at.map_or(String::new(), |Moment(end)| {
+        format!(", {} left", brief(end.since(screen.now()), 2))
+    });
+    screen.say(format!("Waiting {} Ctrl-C to stop{left}", screen.dash()));
+}
+
+fn eprintln_always(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Waits for the end of the sign-in.
+async fn outcome(ctl: &Ctl, path: &str) -> Result<LoginProgress, Fault> {
+    let path = format!("{path}?wait_ms={}", LONG_POLL.as_millis());
+    loop {
+        let progress: LoginProgress = ctl.client.get(&path).await?;
+        if progress.state != LoginState::Pending {
+            return Ok(progress);
+        }
+    }
+}
+
+fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Outcome {
+    let screen = &ctl.screen;
+    if let Some(trouble) = &progress.problem {
+        let code = trouble.code().unwrap_or(Code::LoginFailed);
+        let mut problem = Problem::new(code)
+            .with("upstream", &arguments.account)
+            .because(&trouble.why);
+        if let Some(fix) = &trouble.fix {
+            problem = problem.next_step(fix);
+        }
+        return Err(problem.into());
+    }
+    let Some(account) = &progress.account else {
+        return Err(Problem::new(Code::LoginFailed)
+            .with("upstream", &arguments.account)
+            .with("detail", "it ended without a result")
+            .into());
+    };
+    if screen.format().is_json() {
+        screen.json(account);
+    } else {
+        let tick = screen.painted(screen.tick(), Color::Green);
+        let name = account.reference();
+        screen.out("");
+        screen.out(format!("{tick} Signed in to {name}{}", identity(account)));
+        if account.token.is_some_and(|token| token.refreshable) {
+            screen.out("  access token refreshes by itself");
+        }
+        screen.out(format!("  local address: {}", account.local_url));
+        screen.out(format!("next: doorward session mint --upstream {name}"));
+    }
+    for warning in &progress.warnings {
+        screen.warn(format!("{}: {}", warning.what, warning.why));
+        if let Some(fix) = &warning.fix {
+            screen.hint(fix);
+        }
+    }
+    Ok(0)
+}
+
+fn identity(account: &Account) -> String {
+    account
+        .identity
+        .as_ref()
+        .map_or(String::new(), |identity| format!(" as {identity}"))
+}
+
+/// `logout`: one account, or with `account = None` every one that is signed in.
+pub async fn logout(ctl: &Ctl, account: Option<&str>, request: Logout) -> Outcome {
+    let upstreams: Upstreams = ctl.client.get(api::path::UPSTREAMS).await?;
+    let held = |item: &&Account| item.token.is_some() || item.identity.is_some();
+    let targets: Vec<String> = match account {
+        Some(account) => vec![account.to_owned()],
+        None => upstreams
+            .items
+            .iter()
+            .filter(held)
+            .map(Account::reference)
+            .collect(),
+    };
+    if targets.is_empty() {
+        ctl.screen.say("Nobody is signed in.");
+        return Ok(0);
+    }
+    if !consent(ctl, &upstreams, &targets, account.is_none())? {
+        return Err(Fault::Declined);
+    }
+    let mut answers = Vec::new();
+    let mut failed = None;
+    for target in &targets {
+        let answer: Result<LoggedOut, Fault> =
+            ctl.client.post(&api::path::logout(target), &request).await;
+        match answer {
+            Ok(answer) => {
+                print(ctl, &answer);
+                answers.push(answer);
+            }
+            Err(fault) if targets.len() == 1 => return Err(fault),
+            Err(fault) => {
+                fault.tell(&ctl.screen, None);
+                failed = Some(fault.exit());
+            }
+        }
+    }
+    if ctl.screen.format().is_json() {
+        match answers.as_slice() {
+            [one] if account.is_some() => ctl.screen.json(one),
+            many => ctl.screen.json(&many),
+        }
+    }
+    Ok(match failed {
+        None => 0,
+        Some(exit) if answers.is_empty() => exit,
+        Some(_) => 10,
+    })
+}
+
+fn consent(ctl: &Ctl, known: &Upstreams, targets: &[String], all: bool) -> Result<bool, Fault> {
+    let of = |item: &&Account| targets.contains(&item.reference()) || targets.contains(&item.name);
+    let items: Vec<&Account> = known.items.iter().filter(of).collect();
+    let names: Vec<String> = items
+        .iter()
+        .map(|item| match &item.identity {
+            Some(identity) => format!("{} ({identity})", item.reference()),
+            None => item.reference(),
+        })
+        .collect();
+    // An account that is not known is for the daemon to name.
+    if !names.is_empty() {
+        let sessions: usize = items.iter().map(|item| item.sessions).sum();
+        let mut text = format!("This forgets the sign-in of {}.", names.join(", "));
+        if sessions > 0 {
+            let plural = if sessions == 1 {
+                "session uses"
+            } else {
+                "sessions use"
+            };
+            let told = format!(" {sessions} {plural} it and will be told to sign in until you do.");
+            text.push_str(&told);
+        }
+        ctl.screen.say(text);
+    }
+    let command = match (all, targets) {
+        (false, [one]) => format!("doorward logout {one} --yes"),
+        _ => "doorward logout --all --yes".to_owned(),
+    };
+    ctl.screen.confirm("Continue?", &command)
+}
+
+fn print(ctl: &Ctl, answer: &LoggedOut) {
+    let screen = &ctl.screen;
+    if screen.format().is_json() {
+        return;
+    }
+    let account = &answer.account;
+    let tick = screen.tick();
+    let detail = answer.detail.as_deref().unwrap_or_default();
+    match answer.provider {
+        ProviderRevocation::Revoked => {
+            screen.out(format!(
+                "{tick} Signed out of {account}; revoked at the provider"
+            ));
+        }
+        ProviderRevocation::NotOffered => {
+            screen.out(format!("{tick} Signed out of {account}"));
+            screen.hint("the provider offers no revocation: end the access in its own settings");
+        }
+        ProviderRevocation::NotAsked | ProviderRevocation::NothingHeld => {
+            screen.out(format!("{tick} Signed out of {account}"));
+        }
+        ProviderRevocation::Failed => {
+            screen.out(format!("{tick} Signed out of {account}"));
+            screen.warn(format!(
+                "the provider did not revoke the tokens ({detail}): end the access in its own settings"
+            ));
+        }
+    }
+}
