@@ -2,6 +2,8 @@
 //! exactly as written; a path from an agent may add to it where that is allowed, and nothing that
 //! an agent sends can leave it.
 
+use std::sync::Arc;
+
 use http::uri::PathAndQuery;
 use url::Url;
 
@@ -14,7 +16,7 @@ pub use fields::{Named, named_by_connection, to_agent, to_upstream};
 /// The configured URL of an upstream, taken apart once.
 #[derive(Clone, Debug)]
 pub struct Base {
-    origin: Origin,
+    origin: Arc<Origin>,
     whole: PathAndQuery,
 }
 
@@ -78,13 +80,13 @@ impl Base {
             .or_else(|_| from_url(&url).parse())
             .map_err(|_| BadBase::Path)?;
         Ok(Self {
-            origin: Origin { secure, authority },
+            origin: Arc::new(Origin { secure, authority }),
             whole,
         })
     }
 
     /// The server.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &Arc<Origin> {
         &self.origin
     }
 
