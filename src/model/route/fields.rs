@@ -32,15 +32,15 @@ pub fn named_by_connection<'a>(values: impl Iterator<Item = &'a [u8]>) -> Named 
     Named(named)
 }
 
-/// Whether a field of a request goes to the upstream. The credential, `Host`, `Via` and the
-/// framing are set anew.
+/// Whether a field of a request goes to the upstream. The credential, `Host` and the framing
+/// are set anew, `Via` grows by one.
 pub fn to_upstream(name: &str) -> bool {
     if this_hop(name) {
         return false;
     }
     let replaced = matches!(
         name,
-        "authorization" | "dpop" | "cookie" | "host" | "content-length" | "expect" | "via"
+        "authorization" | "dpop" | "cookie" | "host" | "content-length" | "expect"
     );
     let tells_of_here = matches!(name, "origin" | "referer" | "forwarded")
         || name.starts_with("sec-fetch-")
