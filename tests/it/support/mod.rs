@@ -1,0 +1,4 @@
+//! What the tests are made of.
+
+pub mod agent;
+pub mod raw;

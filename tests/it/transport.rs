@@ -1,0 +1,454 @@
+//! The conformance of an upstream transport: what it must not hide, confuse or leave open.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward::model::route::Base;
+use doorward::transport::{
+    BodyLost, Break, Call, Connection, ForwardError, HyperTransport, Limits, RequestBody,
+    ResponseBody, UpstreamTransport, platform_trust,
+};
+use futures_util::StreamExt;
+use http::{Method, Request, Response, Uri};
+
+use crate::support::raw::{EVENTS, Upstream, WATCHDOG, Wire, answer, chunk, ok};
+
+fn request(method: Method, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_static("/mcp");
+    request
+}
+
+async fn send(
+    transport: &HyperTransport,
+    upstream: &Upstream,
+    request: Request<RequestBody>,
+    limits: Limits,
+) -> Result<Response<ResponseBody>, ForwardError> {
+    let base = Base::new(&upstream.url("/")).expect("a URL");
+    let call = Call {
+        origin: base.origin(),
+        request,
+        limits,
+        connection: Connection::Any,
+    };
+    transport.send(call).await
+}
+
+async fn get(
+    transport: &HyperTransport,
+    upstream: &Upstream,
+) -> Result<Response<ResponseBody>, ForwardError> {
+    let request = request(Method::GET, RequestBody::whole(Bytes::new()));
+    send(transport, upstream, request, Limits::default()).await
+}
+
+async fn post(
+    transport: &HyperTransport,
+    upstream: &Upstream,
+) -> Result<Response<ResponseBody>, ForwardError> {
+    let request = request(Method::POST, RequestBody::whole(Bytes::from_static(b"{}")));
+    send(transport, upstream, request, Limits::default()).await
+}
+
+/// What came of a body, and whether it ended well.
+async fn read(response: Response<ResponseBody>) -> (String, Result<(), ForwardError>) {
+    let mut body = response.into_body();
+    let mut text = String::new();
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) => text.push_str(&String::from_utf8_lossy(&chunk)),
+            Err(error) => return (text, Err(error)),
+        }
+    }
+    (text, Ok(()))
+}
+
+fn transport() -> HyperTransport {
+    HyperTransport::new(platform_trust())
+}
+
+/// Reads one request, writes `bytes`, closes.
+fn once(bytes: &'static str) -> Upstream {
+    Upstream::scripted(move |mut wire| {
+        wire.message();
+        wire.write(bytes);
+    })
+}
+
+#[actix_web::test]
+async fn a_body_shorter_than_its_length_is_an_error() {
+    let upstream = once("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
+    let response = get(&transport(), &upstream).await.expect("a head");
+    let (text, end) = read(response).await;
+    assert_eq!(text, "abc");
+    assert_eq!(end, Err(ForwardError::Broken(Break::Lost)));
+}
+
+#[actix_web::test]
+async fn a_chunked_body_without_its_last_chunk_is_an_error() {
+    let upstream = once("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let response = get(&transport(), &upstream).await.expect("a head");
+    let (text, end) = read(response).await;
+    assert_eq!(text, "abc");
+    assert_eq!(end, Err(ForwardError::Broken(Break::Lost)));
+}
+
+#[actix_web::test]
+async fn a_body_that_ends_with_its_connection_is_whole() {
+    let upstream = once("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc");
+    let response = get(&transport(), &upstream).await.expect("a head");
+    assert_eq!(read(response).await, ("abc".to_owned(), Ok(())));
+}
+
+#[actix_web::test]
+async fn px_1xx_handling() {
+    let upstream = Upstream::scripted(|mut wire| {
+        for text in ["first", "second"] {
+            wire.message();
+            wire.write("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
+            wire.write("HTTP/1.1 100 Continue\r\n\r\n");
+            wire.write(ok(text));
+        }
+    });
+    let transport = transport();
+    for text in ["first", "second"] {
+        let response = get(&transport, &upstream).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        assert!(!response.headers().contains_key("link"));
+        assert_eq!(read(response).await, (text.to_owned(), Ok(())));
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[actix_web::test]
+async fn a_stray_answer_on_an_idle_connection_reaches_nobody() {
+    let (told, wait) = channel();
+    let told = std::sync::Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut wire| {
+        wire.message();
+        wire.write(ok("mine"));
+        if wire.number == 0 {
+            wire.write(ok("stray"));
+            told.lock()
+                .expect("unpoisoned")
+                .send(wire.closed())
+                .expect("the test waits");
+        }
+    });
+    let transport = transport();
+    let (text, _) = read(get(&transport, &upstream).await.expect("an answer")).await;
+    assert_eq!(text, "mine");
+    // The connection's task sees what nobody asked for, and closes.
+    while wait.try_recv().is_err() {
+        tokio::task::yield_now().await;
+    }
+    let (text, _) = read(get(&transport, &upstream).await.expect("an answer")).await;
+    assert_eq!(text, "mine");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[actix_web::test]
+async fn a_stray_100_before_an_answer_is_skipped() {
+    let upstream =
+        once("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx");
+    let response = post(&transport(), &upstream).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    assert_eq!(read(response).await.0, "x");
+}
+
+#[actix_web::test]
+async fn a_401_comes_through_while_the_body_is_still_being_sent() {
+    let upstream = Upstream::scripted(|mut wire| {
+        wire.head();
+        wire.chunk().expect("a chunk");
+        wire.write(answer("401 Unauthorized", "", "no"));
+        wire.closed();
+    });
+    let first = futures_util::stream::iter([Ok::<_, BodyLost>(Bytes::from_static(b"first"))]);
+    let never = futures_util::stream::pending();
+    let body = RequestBody::streamed(first.chain(never), None);
+    let transport = transport();
+    let request = request(Method::POST, body);
+    let response = send(&transport, &upstream, request, Limits::default()).await;
+    let response = response.expect("an early answer");
+    assert_eq!(response.status(), 401);
+    assert_eq!(read(response).await.0, "no");
+    // Its request is unfinished: the connection cannot serve another.
+    let again = RequestBody::streamed(futures_util::stream::empty(), None);
+    let request = crate::transport::request(Method::POST, again);
+    let error = send(&transport, &upstream, request, Limits::default()).await;
+    assert!(error.is_err(), "the script expects a chunk");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[actix_web::test]
+async fn a_reset_of_a_reused_connection_is_told_from_a_lost_answer() {
+    let upstream = Upstream::scripted(|mut wire| {
+        wire.message();
+        wire.write(ok("first"));
+        // It takes the second request and resets without a byte.
+        wire.head();
+        wire.reset();
+    });
+    let transport = transport();
+    let response = post(&transport, &upstream).await.expect("an answer");
+    assert_eq!(read(response).await.0, "first");
+    let error = post(&transport, &upstream).await.expect_err("a reset");
+    assert_eq!(error, ForwardError::Broken(Break::Stale));
+
+    let fresh = Upstream::scripted(|mut wire| {
+        wire.head();
+        wire.reset();
+    });
+    let error = post(&transport, &fresh).await.expect_err("a reset");
+    assert_eq!(error, ForwardError::Broken(Break::Lost));
+
+    let begun = Upstream::scripted(|mut wire| {
+        wire.message();
+        wire.write(ok("first"));
+        wire.message();
+        wire.write("HTTP/1.1 200");
+    });
+    read(post(&transport, &begun).await.expect("an answer"))
+        .await
+        .1
+        .expect("whole");
+    let error = post(&transport, &begun).await.expect_err("half a head");
+    assert_eq!(error, ForwardError::Broken(Break::Lost));
+}
+
+#[actix_web::test]
+async fn what_was_never_sent_goes_out_on_another_connection() {
+    let (closing, closed) = channel();
+    let closing = std::sync::Mutex::new(closing);
+    let upstream = Upstream::scripted(move |mut wire| {
+        wire.message();
+        wire.write(ok("x"));
+        if wire.number == 0 {
+            drop(wire);
+            closing
+                .lock()
+                .expect("unpoisoned")
+                .send(())
+                .expect("the test waits");
+        } else {
+            wire.closed();
+        }
+    });
+    let transport = transport();
+    read(post(&transport, &upstream).await.expect("an answer"))
+        .await
+        .1
+        .expect("whole");
+    closed.recv_timeout(WATCHDOG).expect("it closed");
+    // Even what may not be repeated: nothing of it went out on the closed connection.
+    let response = post(&transport, &upstream).await.expect("an answer");
+    assert_eq!(read(response).await.0, "x");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[actix_web::test]
+async fn px_many_streams() {
+    const STREAMS: usize = 200;
+    let upstream = Upstream::scripted(|mut wire| {
+        wire.message();
+        wire.write(EVENTS);
+        wire.write(chunk("data: open\n\n"));
+        wire.closed();
+    });
+    let transport = transport();
+    let mut open = Vec::new();
+    for _ in 0..STREAMS {
+        let response = get(&transport, &upstream).await.expect("a stream");
+        let mut body = response.into_body();
+        let first = body.next().await.expect("an event").expect("whole");
+        assert_eq!(first, "data: open\n\n");
+        open.push(body);
+    }
+    assert_eq!(upstream.connections(), STREAMS);
+}
+
+#[actix_web::test]
+async fn dropping_an_answer_closes_its_connection() {
+    let (told, wait) = channel();
+    let told = std::sync::Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut wire| {
+        wire.message();
+        wire.write(EVENTS);
+        told.lock()
+            .expect("unpoisoned")
+            .send(wire.closed())
+            .expect("the test waits");
+    });
+    let transport = transport();
+    let response = get(&transport, &upstream).await.expect("a stream");
+    drop(response);
+    tokio::task::yield_now().await;
+    let closed = wait.recv_timeout(WATCHDOG).expect("the upstream notices");
+    assert!(closed);
+}
+
+#[actix_web::test]
+async fn giving_up_before_the_answer_closes_the_connection() {
+    let (told, wait) = channel();
+    let told = std::sync::Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut wire: Wire| {
+        wire.message();
+        let told = told.lock().expect("unpoisoned");
+        told.send(()).expect("the test waits");
+        assert!(wire.closed());
+        told.send(()).expect("the test waits");
+    });
+    let transport = transport();
+    let mut waiting = Box::pin(post(&transport, &upstream));
+    while wait.try_recv().is_err() {
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(waiting);
+    tokio::task::yield_now().await;
+    wait.recv_timeout(WATCHDOG).expect("the upstream notices");
+}
+
+#[actix_web::test]
+async fn a_redirect_is_an_answer_like_any_other() {
+    let upstream = Upstream::answering(|_| {
+        answer(
+            "307 Temporary Redirect",
+            "location: http://127.0.0.1:1/\r\n",
+            "",
+        )
+    });
+    let response = post(&transport(), &upstream).await.expect("an answer");
+    assert_eq!(response.status(), 307);
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[actix_web::test]
+async fn a_connection_serves_one_request_after_another() {
+    let upstream = Upstream::answering(|_| ok("{}"));
+    let transport = transport();
+    for _ in 0..20 {
+        let response = post(&transport, &upstream).await.expect("an answer");
+        assert_eq!(read(response).await.0, "{}");
+        let seen = upstream.seen();
+        assert_eq!(
+            seen.field("host"),
+            Some(upstream.address.to_string().as_str())
+        );
+        assert_eq!(seen.all("content-length"), ["2"]);
+        assert!(seen.all("transfer-encoding").is_empty());
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_closed_when_its_time_is_over() {
+    let (told, wait) = channel();
+    let told = std::sync::Mutex::new(told);
+    let upstream = Upstream::scripted(move |mut wire| {
+        wire.message();
+        wire.write(ok("x"));
+        told.lock()
+            .expect("unpoisoned")
+            .send(wire.closed())
+            .expect("the test waits");
+    });
+    let transport = transport();
+    let limits = Limits {
+        keep: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let request = request(Method::GET, RequestBody::whole(Bytes::new()));
+    let response = send(&transport, &upstream, request, limits)
+        .await
+        .expect("an answer");
+    read(response).await.1.expect("whole");
+    while wait.try_recv().is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_server_that_asks_not_to_be_reused_is_not() {
+    let upstream = Upstream::answering(|_| answer("200 OK", "keep-alive: timeout=0\r\n", "x"));
+    let transport = transport();
+    for _ in 0..3 {
+        read(post(&transport, &upstream).await.expect("an answer"))
+            .await
+            .1
+            .expect("whole");
+    }
+    assert_eq!(upstream.connections(), 3);
+}
+
+#[actix_web::test]
+async fn no_answer_in_time_is_a_timeout_and_no_connection_an_error_of_its_own() {
+    let silent = Upstream::scripted(|mut wire| {
+        wire.message();
+        wire.closed();
+    });
+    let limits = Limits {
+        first_byte: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let request = request(Method::POST, RequestBody::whole(Bytes::new()));
+    let error = send(&transport(), &silent, request, limits)
+        .await
+        .expect_err("silence");
+    assert_eq!(error, ForwardError::TimedOut);
+
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", gone.local_addr().expect("its address"));
+    drop(gone);
+    let base = Base::new(&url).expect("a URL");
+    let call = Call {
+        origin: base.origin(),
+        request: crate::transport::request(Method::GET, RequestBody::whole(Bytes::new())),
+        limits: Limits::default(),
+        connection: Connection::Any,
+    };
+    let error = transport().send(call).await.expect_err("refused");
+    assert!(matches!(error, ForwardError::Connect(_)), "{error}");
+}
+
+#[actix_web::test]
+async fn px_tls_verification() {
+    let upstream = once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let base = Base::new(&format!("https://{}/", upstream.address)).expect("a URL");
+    let call = Call {
+        origin: base.origin(),
+        request: request(Method::GET, RequestBody::whole(Bytes::new())),
+        limits: Limits::default(),
+        connection: Connection::Any,
+    };
+    let error = transport().send(call).await.expect_err("no TLS there");
+    assert!(matches!(error, ForwardError::Tls(_)), "{error}");
+}
+
+#[actix_web::test]
+async fn what_is_not_http_is_told() {
+    let upstream = once("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+    let error = get(&transport(), &upstream).await.expect_err("no HTTP");
+    assert!(matches!(error, ForwardError::Invalid(_)), "{error}");
+}
+
+#[actix_web::test]
+async fn a_request_body_that_fails_fails_the_request() {
+    let upstream = Upstream::scripted(|mut wire| {
+        let mut head = wire.head().expect("a head");
+        wire.body(&mut head);
+        assert!(!head.whole, "the upstream sees that it is unfinished");
+    });
+    let failing =
+        futures_util::stream::iter([Ok(Bytes::from_static(b"some")), Err(BodyLost::HungUp)]);
+    let request = request(Method::POST, RequestBody::streamed(failing, Some(10)));
+    let error = send(&transport(), &upstream, request, Limits::default()).await;
+    assert_eq!(
+        error.expect_err("unfinished"),
+        ForwardError::Request(BodyLost::HungUp)
+    );
+}
