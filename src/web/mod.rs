@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{RequestHead, Server, ServiceRequest, ServiceResponse, fn_service};
-use actix_web::http::KeepAlive;
+use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::{App, HttpServer, guard as route_guard, middleware, web};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -219,6 +219,13 @@ async fn answer(
     request: ServiceRequest,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let (request, payload) = request.into_parts();
-    let response = proxy::handle(&worker, &request, payload).await;
+    let mut response = proxy::handle(&worker, &request, payload).await;
+    if request.head().connection_type() == ConnectionType::Upgrade {
+        // An offer that was passed over. The server closes such a connection after its answer;
+        // the client is told so.
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
     Ok(ServiceResponse::new(request, response))
 }

@@ -68,6 +68,10 @@ fn an_aging_credential_is_used_and_its_manager_told_once() {
         assert_eq!(agent.post(CALL).status(), 200);
     }
     assert_eq!((agent.source.asks(), agent.source.nudges()), (0, 1));
+    agent.source.behave(|slot, _| {
+        publish(slot, 2);
+        Ok(())
+    });
     agent.clock.advance(Duration::from_mins(5));
     assert_eq!(
         agent.post(CALL).status(),

@@ -231,13 +231,15 @@ fn px_upgrade_refused() {
 fn an_offer_of_http2_is_passed_over() {
     let up = quiet();
     let agent = Agent::before(up.url("/mcp"));
-    let mut wire = agent.connect();
     let fields =
         "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n";
     for _ in 0..2 {
+        let mut wire = agent.connect();
         let answer = wire.ask(agent.request("POST", "/u/up", fields, "{}"));
         assert_eq!(answer.status(), 200);
         assert!(answer.field("upgrade").is_none());
+        assert_eq!(answer.all("connection"), ["close"]);
+        assert!(wire.closed());
         let seen = up.seen();
         assert!(seen.field("upgrade").is_none() && seen.field("http2-settings").is_none());
         assert!(seen.field("connection").is_none());
