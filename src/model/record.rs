@@ -1,6 +1,7 @@
 //! What outlives the process: the records of grants, registered clients and sessions. Plain data;
 //! how it is sealed and written is the business of `store`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::id::{AccountRef, Generation, SessionId};
@@ -210,3 +211,17 @@ pub struct SessionRecord {
 
 /// How long records of ended sessions are kept by default: seven days.
 pub const KEEP_ENDED: Duration = Duration::from_hours(168);
+
+/// Where the key that seals all records is to live, as configured (decision D5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The operating system's keyring; a key file where there is no keyring service at all.
+    #[default]
+    Auto,
+    /// The operating system's keyring, and nothing else.
+    Keyring,
+    /// A file; `None` is the one in the state directory.
+    File(Option<PathBuf>),
+    /// Nothing is kept: a random key, and records in memory.
+    Memory,
+}

@@ -65,3 +65,39 @@ impl fmt::Display for Timestamp {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A length of time for people, in at most `units` units: `3d 4h`, `52m`, `0s`.
+pub fn brief(length: Duration, units: usize) -> String {
+    const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let seconds = length.as_secs();
+    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit);
+    let Some(largest) = largest else {
+        return "0s".to_owned();
+    };
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, letter) in UNITS.iter().skip(largest).take(units.max(1)) {
+        let count = rest / unit;
+        rest %= unit;
+        if count > 0 {
+            parts.push(format!("{count}{letter}"));
+        }
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_short_for_people() {
+        let of = |seconds, units| brief(Duration::from_secs(seconds), units);
+        assert_eq!(of(0, 1), "0s");
+        assert_eq!(of(59, 2), "59s");
+        assert_eq!(of(3120, 1), "52m");
+        assert_eq!(of(292, 2), "4m 52s");
+        assert_eq!(of(3 * 86_400 + 4 * 3600 + 5, 2), "3d 4h");
+        assert_eq!(of(30 * 86_400, 2), "30d");
+    }
+}

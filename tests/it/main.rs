@@ -1,16 +1,12 @@
-//! Everything that needs more than one module: real sockets, the whole port, the whole daemon.
+//! Tests of the whole, one module a topic.
 
-#![allow(
-    unreachable_pub,
-    missing_docs,
-    reason = "helpers are shared between the modules of one test binary"
-)]
-
-mod support;
-
+mod crash;
 mod credentials;
 mod guard;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod probes;
 mod proxy;
 mod streaming;
+mod support;
 mod transport;

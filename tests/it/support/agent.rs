@@ -27,7 +27,7 @@ use super::raw::{Message, Wire};
 type Behaviour = dyn Fn(&Slot, Option<Generation>) -> Result<(), CredentialError> + Send + Sync;
 
 /// A fake token manager for all accounts.
-pub struct Source {
+pub(crate) struct Source {
     ledger: Arc<Ledger>,
     asks: AtomicUsize,
     nudges: AtomicUsize,
@@ -36,20 +36,20 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn asks(&self) -> usize {
+    pub(crate) fn asks(&self) -> usize {
         self.asks.load(Ordering::SeqCst)
     }
 
-    pub fn nudges(&self) -> usize {
+    pub(crate) fn nudges(&self) -> usize {
         self.nudges.load(Ordering::SeqCst)
     }
 
-    pub fn rejected(&self) -> Vec<Option<Generation>> {
+    pub(crate) fn rejected(&self) -> Vec<Option<Generation>> {
         self.rejected.lock().expect("unpoisoned").clone()
     }
 
     /// Changes what it does.
-    pub fn behave(
+    pub(crate) fn behave(
         &self,
         how: impl Fn(&Slot, Option<Generation>) -> Result<(), CredentialError> + Send + Sync + 'static,
     ) {
@@ -58,12 +58,12 @@ impl Source {
 }
 
 /// Publishes `token-N` as generation N.
-pub fn publish(slot: &Slot, generation: u64) {
+pub(crate) fn publish(slot: &Slot, generation: u64) {
     publish_until(slot, generation, None, Timestamp::MAX);
 }
 
 /// Publishes `token-N` with times of its own.
-pub fn publish_until(
+pub(crate) fn publish_until(
     slot: &Slot,
     generation: u64,
     expires: Option<Timestamp>,
@@ -107,26 +107,26 @@ impl CredentialSource for Source {
 }
 
 /// The port, running until dropped.
-pub struct Agent {
-    pub address: SocketAddr,
-    pub clock: Arc<ManualClock>,
-    pub ledger: Arc<Ledger>,
-    pub source: Arc<Source>,
-    pub state: Arc<AgentState>,
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) source: Arc<Source>,
+    pub(crate) state: Arc<AgentState>,
     /// The credential of the session that `start` minted: it may use everything.
-    pub token: String,
-    pub cell: Arc<SessionCell>,
+    pub(crate) token: String,
+    pub(crate) cell: Arc<SessionCell>,
     handle: actix_web::dev::ServerHandle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// What differs from the usual.
-pub struct Options {
-    pub upstreams: Vec<RouteSpec>,
-    pub require_session: bool,
-    pub default_segment: Option<String>,
-    pub max_body: u64,
-    pub pages: Pages,
+pub(crate) struct Options {
+    pub(crate) upstreams: Vec<RouteSpec>,
+    pub(crate) require_session: bool,
+    pub(crate) default_segment: Option<String>,
+    pub(crate) max_body: u64,
+    pub(crate) pages: Pages,
 }
 
 impl Default for Options {
@@ -142,7 +142,7 @@ impl Default for Options {
 }
 
 /// An upstream called `name` at `url`, which nothing waits for.
-pub fn upstream(name: &str, url: String) -> RouteSpec {
+pub(crate) fn upstream(name: &str, url: String) -> RouteSpec {
     let mut spec = RouteSpec::new(name.parse().expect("a name"), url);
     spec.hold = Duration::ZERO;
     spec
@@ -150,14 +150,14 @@ pub fn upstream(name: &str, url: String) -> RouteSpec {
 
 impl Agent {
     /// A port with one upstream, `up`.
-    pub fn before(url: String) -> Self {
+    pub(crate) fn before(url: String) -> Self {
         Self::start(Options {
             upstreams: vec![upstream("up", url)],
             ..Options::default()
         })
     }
 
-    pub fn start(options: Options) -> Self {
+    pub(crate) fn start(options: Options) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
         let ledger = Arc::new(Ledger::new());
         let source = Arc::new(Source {
@@ -217,20 +217,20 @@ impl Agent {
     }
 
     /// A session with a grant of its own.
-    pub fn mint(&self, number: u8, grant: Grant) -> (String, Arc<SessionCell>) {
+    pub(crate) fn mint(&self, number: u8, grant: Grant) -> (String, Arc<SessionCell>) {
         mint(&self.ledger, self.clock.now(), number, grant)
     }
 
-    pub fn slot(&self, name: &str) -> Arc<Slot> {
+    pub(crate) fn slot(&self, name: &str) -> Arc<Slot> {
         self.ledger.slot(&name.parse().expect("a name"))
     }
 
-    pub fn connect(&self) -> Wire {
+    pub(crate) fn connect(&self) -> Wire {
         Wire::connect(self.address)
     }
 
     /// The text of a request with the session's credential.
-    pub fn request(&self, method: &str, path: &str, fields: &str, body: &str) -> String {
+    pub(crate) fn request(&self, method: &str, path: &str, fields: &str, body: &str) -> String {
         let framing = match method {
             "POST" => format!(
                 "content-type: application/json\r\ncontent-length: {}\r\n",
@@ -245,12 +245,12 @@ impl Agent {
     }
 
     /// One request on a connection of its own.
-    pub fn ask(&self, method: &str, path: &str, fields: &str, body: &str) -> Message {
+    pub(crate) fn ask(&self, method: &str, path: &str, fields: &str, body: &str) -> Message {
         self.connect().ask(self.request(method, path, fields, body))
     }
 
     /// One call of `up`.
-    pub fn post(&self, body: &str) -> Message {
+    pub(crate) fn post(&self, body: &str) -> Message {
         self.ask("POST", "/u/up", "", body)
     }
 }

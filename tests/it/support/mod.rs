@@ -1,4 +1,7 @@
-//! What the tests are made of.
+//! What the tests of the whole share.
 
-pub mod agent;
-pub mod raw;
+pub(crate) mod agent;
+pub(crate) mod alone;
+#[cfg(target_os = "linux")]
+pub(crate) mod dbus;
+pub(crate) mod raw;

@@ -9,24 +9,24 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// After this long a test has failed: nothing here waits for time to pass.
-pub const WATCHDOG: Duration = Duration::from_secs(20);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
 
 /// A message as it was on the wire.
 #[derive(Clone, Debug, Default)]
-pub struct Message {
+pub(crate) struct Message {
     /// First line.
-    pub start: String,
+    pub(crate) start: String,
     /// Fields in order, names as written.
-    pub fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
     /// Body after its framing was taken off.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Whether the body ended as its framing says.
-    pub whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Message {
     /// All values of a field.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let matching = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
         self.fields
             .iter()
@@ -36,37 +36,37 @@ impl Message {
     }
 
     /// The first value of a field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.all(name).first().copied()
     }
 
     /// The status of an answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         let word = self.start.split(' ').nth(1).unwrap_or_default();
         word.parse().unwrap_or_default()
     }
 
     /// The target of a request.
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON in {:?}", self.text()))
     }
 }
 
 /// One side of a connection.
-pub struct Wire {
+pub(crate) struct Wire {
     reader: BufReader<TcpStream>,
     /// Which connection of its server it is, counted from zero.
-    pub number: usize,
+    pub(crate) number: usize,
 }
 
 impl Wire {
@@ -85,17 +85,17 @@ impl Wire {
     }
 
     /// Connects.
-    pub fn connect(to: SocketAddr) -> Self {
+    pub(crate) fn connect(to: SocketAddr) -> Self {
         Self::new(TcpStream::connect(to).expect("a connection"), 0)
     }
 
     /// Writes all of it; `false` when the peer is gone.
-    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.reader.get_mut().write_all(bytes.as_ref()).is_ok()
     }
 
     /// The next head; `None` at the end of the connection.
-    pub fn head(&mut self) -> Option<Message> {
+    pub(crate) fn head(&mut self) -> Option<Message> {
         let mut message = Message::default();
         let mut line = String::new();
         while self.reader.read_line(&mut line).ok()? > 0 {
@@ -115,7 +115,7 @@ impl Wire {
     }
 
     /// The next chunk of a chunked body; `Ok(None)` at its end, `Err` where it breaks off.
-    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, ()> {
+    pub(crate) fn chunk(&mut self) -> Result<Option<Vec<u8>>, ()> {
         let mut line = String::new();
         if self.reader.read_line(&mut line).map_err(|_| ())? == 0 {
             return Err(());
@@ -128,7 +128,7 @@ impl Wire {
     }
 
     /// Exactly `length` bytes, or fewer where the connection ends.
-    pub fn take(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _ = self
             .reader
@@ -139,7 +139,7 @@ impl Wire {
     }
 
     /// Reads the body of `message` by its framing.
-    pub fn body(&mut self, message: &mut Message) {
+    pub(crate) fn body(&mut self, message: &mut Message) {
         if message.all("transfer-encoding").contains(&"chunked") {
             loop {
                 match self.chunk() {
@@ -158,7 +158,7 @@ impl Wire {
     }
 
     /// The next message with its body.
-    pub fn message(&mut self) -> Option<Message> {
+    pub(crate) fn message(&mut self) -> Option<Message> {
         let mut message = self.head()?;
         if message.start.starts_with("HTTP/") && [204, 304].contains(&message.status()) {
             message.whole = true;
@@ -169,13 +169,13 @@ impl Wire {
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         self.write(request);
         self.message().expect("an answer")
     }
 
     /// Waits for the peer to close; `true` when it did.
-    pub fn closed(&mut self) -> bool {
+    pub(crate) fn closed(&mut self) -> bool {
         let mut rest = [0; 4096];
         loop {
             match self.reader.read(&mut rest) {
@@ -187,34 +187,34 @@ impl Wire {
     }
 
     /// Closes with a reset: whatever is unread at the peer is lost.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         let socket = self.reader.get_ref();
         let linger = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
         linger.expect("linger");
     }
 
     /// Says that nothing more is sent.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let _ = self.reader.get_ref().shutdown(Shutdown::Write);
     }
 }
 
 /// A server whose connections run a script each.
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     seen: Receiver<Message>,
 }
 
 impl Upstream {
     /// Runs `script` on every connection.
-    pub fn scripted(script: impl Fn(Wire) + Send + Sync + 'static) -> Self {
+    pub(crate) fn scripted(script: impl Fn(Wire) + Send + Sync + 'static) -> Self {
         Self::with_log(move |wire, _| script(wire))
     }
 
     /// Answers every request with `answer`, and keeps what it was asked.
-    pub fn answering(answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) fn answering(answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::with_log(move |mut wire, log| {
             while let Some(request) = wire.message() {
                 let bytes = answer(&request);
@@ -250,44 +250,44 @@ impl Upstream {
     }
 
     /// How many connections there were.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The next request that it was asked.
-    pub fn seen(&self) -> Message {
+    pub(crate) fn seen(&self) -> Message {
         self.seen
             .recv_timeout(WATCHDOG)
             .expect("a request upstream")
     }
 
     /// Whether it was asked anything that was not looked at yet.
-    pub fn was_asked(&self) -> bool {
+    pub(crate) fn was_asked(&self) -> bool {
         self.seen.try_recv().is_ok()
     }
 
     /// Its URL with `path`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
 
 /// An answer with a known length.
-pub fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     answer("200 OK", "content-type: application/json\r\n", body)
 }
 
 /// An answer with a known length, a status and fields.
-pub fn answer(status: &str, fields: &str, body: &str) -> Vec<u8> {
+pub(crate) fn answer(status: &str, fields: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{fields}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// The head of an event stream.
-pub const EVENTS: &str =
+pub(crate) const EVENTS: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// One chunk of a chunked body.
-pub fn chunk(text: &str) -> String {
+pub(crate) fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }

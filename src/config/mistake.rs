@@ -1,0 +1,208 @@
+//! Mistakes in a configuration, each at its place, and how they are shown: file, line, column,
+//! the offending line with a caret below, and what to write instead. Secrets are not shown.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::model::catalogue::{Code, Problem};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub message: String,
+    /// What the caret points out.
+    pub note: String,
+    /// What to do about it, where the note does not say it.
+    pub help: Option<String>,
+    /// The entry of the catalogue.
+    pub code: Code,
+}
+
+/// Where a mistake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the file, at these bytes.
+    File(Range<usize>),
+    /// In a variable of the environment.
+    Variable(String),
+    /// On the command line.
+    Flag(String),
+}
+
+/// A configuration that cannot be used, and everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is written in it.
+    pub text: String,
+    /// At least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A place in a text as people count it, from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl ConfigError {
+    /// The position of `mistake`, if it is in the file.
+    pub fn position(&self, mistake: &Mistake) -> Option<Position> {
+        match &mistake.place {
+            Place::File(span) => Some(position(&self.text, span.start)),
+            Place::Variable(_) | Place::Flag(_) => None,
+        }
+    }
+
+    /// The first mistake as a problem of the catalogue.
+    pub fn problem(&self) -> Problem {
+        let Some(first) = self.mistakes.first() else {
+            return Problem::new(Code::ConfigInvalid);
+        };
+        let more = match self.mistakes.len() {
+            1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        let problem = Problem::new(first.code).because(format!("{}{more}", first.note));
+        if first.code != Code::ConfigInvalid {
+            return problem.with("bind", first.message.as_str());
+        }
+        let problem = problem.with("problem", first.message.as_str());
+        match (&first.place, self.position(first)) {
+            (Place::File(_), Some(at)) => problem
+                .with("file", self.file.display())
+                .with("line", at.line),
+            (place, _) => problem.with("file", place.name()).with("line", 1),
+        }
+    }
+
+    /// All mistakes, in the form that people know from compilers.
+    pub fn render(&self) -> String {
+        let all: Vec<String> = self.mistakes.iter().map(|m| self.render_one(m)).collect();
+        all.join("\n")
+    }
+
+    fn render_one(&self, mistake: &Mistake) -> String {
+        let message = one_line(&mistake.message);
+        let mut shown = match mistake.code {
+            Code::RemoteBindRefused => {
+                format!("error: doorward will not listen on {message}\n")
+            }
+            _ => format!("error: {message}\n"),
+        };
+        let note = one_line(&mistake.note);
+        let place = match &mistake.place {
+            Place::Variable(name) => format!("  --> environment variable {name}\n   = {note}\n"),
+            Place::Flag(name) => format!("  --> {name}\n   = {note}\n"),
+            Place::File(span) => self.render_place(span, &note),
+        };
+        shown.push_str(&place);
+        if let Some(help) = &mistake.help {
+            shown.push_str("  help: ");
+            shown.push_str(&one_line(help));
+            shown.push('\n');
+        }
+        shown
+    }
+
+    fn render_place(&self, span: &Range<usize>, note: &str) -> String {
+        let Position { line, column } = position(&self.text, span.start);
+        let (written, padding, carets) = excerpt(&self.text, span);
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        let name = name.to_string_lossy();
+        let blank = " ".repeat(line.to_string().len());
+        format!(
+            "  --> {name}:{line}:{column}\n{blank} |\n{line} | {written}\n\
+             {blank} | {padding}{carets} {note}\n"
+        )
+    }
+}
+
+impl Place {
+    fn name(&self) -> &str {
+        match self {
+            Self::Variable(name) | Self::Flag(name) => name,
+            Self::File(_) => "the config",
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where the byte `at` is.
+fn position(text: &str, at: usize) -> Position {
+    let before = &text[..floor(text, at)];
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Position {
+        line: before.matches('\n').count() + 1,
+        column: before[start..].chars().count() + 1,
+    }
+}
+
+/// The line that `span` begins on, the blanks in front of the carets, and the carets.
+fn excerpt(text: &str, span: &Range<usize>) -> (String, String, String) {
+    let from = floor(text, span.start);
+    let start = text[..from].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[from..].find('\n').map_or(text.len(), |n| from + n);
+    let line = text[start..end].trim_end_matches('\r');
+    let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+    let padding = text[start..from.min(start + line.len())].chars().map(blank);
+    let to = floor(text, span.end).clamp(from, start + line.len().max(from - start));
+    let width = text[from..to].chars().count().max(1);
+    (masked(line), padding.collect(), "^".repeat(width))
+}
+
+/// The nearest place at or before `at` at which `text` may be cut.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+/// A line without a secret that somebody wrote where none belongs. The length stays, so that the
+/// carets still point to it.
+fn masked(line: &str) -> String {
+    const SECRETIVE: [&str; 5] = ["secret", "password", "authorization", "api-key", "token"];
+    let clean: String = line
+        .chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect();
+    let lower = clean.to_ascii_lowercase();
+    let secretive = SECRETIVE.iter().any(|word| lower.contains(word));
+    if !secretive || lower.contains("endpoint") {
+        return clean;
+    }
+    let mut quote = None;
+    let hide = |c: char| match quote {
+        None if c == '"' || c == '\'' => {
+            quote = Some(c);
+            c
+        }
+        Some(open) if c == open => {
+            quote = None;
+            c
+        }
+        Some(_) => '*',
+        None => c,
+    };
+    clean.chars().map(hide).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}

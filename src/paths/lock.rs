@@ -1,0 +1,121 @@
+//! One daemon at a time: a lock that the kernel gives back whatever happens to the process, so
+//! that no pid file can be stale; and the right to remove a stale socket, which comes with it.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PathError, Paths, create_private, ensure_private_dir, refuse_exposed, write_private};
+use crate::model::time::Timestamp;
+
+/// What a running daemon tells about itself in `daemon.json`. After a crash it may be stale: only
+/// an answer on the socket proves that the daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonInfo {
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Where agents reach it, such as `http://127.0.0.1:5177`.
+    pub base_url: String,
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// When it started.
+    pub started: Timestamp,
+}
+
+impl DaemonInfo {
+    /// What the last daemon with these paths told, if it did.
+    pub fn read(paths: &Paths) -> Option<Self> {
+        let text = fs::read(&paths.daemon).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// Held by the one daemon that may use these paths, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct InstanceLock {
+    // Never read again: the lock lives as long as the open file.
+    _file: File,
+    paths: Paths,
+    bound: OnceLock<()>,
+}
+
+impl InstanceLock {
+    /// Prepares the state directory and takes the lock, or tells who has it.
+    pub fn acquire(paths: &Paths) -> Result<Self, PathError> {
+        paths.prepare()?;
+        refuse_exposed(&paths.lock)?;
+        let failed = |error: io::Error| PathError::io(&paths.lock, &error);
+        let file = create_private(&paths.lock).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                _file: file,
+                paths: paths.clone(),
+                bound: OnceLock::new(),
+            }),
+            Err(TryLockError::WouldBlock) => Err(PathError::Running {
+                pid: DaemonInfo::read(paths).map(|info| info.pid),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Writes `daemon.json`.
+    pub fn announce(&self, info: &DaemonInfo) -> Result<(), PathError> {
+        let file = &self.paths.daemon;
+        let text = serde_json::to_vec_pretty(info).map_err(io::Error::from);
+        text.and_then(|text| write_private(file, &text))
+            .map_err(|error| PathError::io(file, &error))
+    }
+
+    /// Listens on the control socket, mode 0600 in a 0700 directory, after removing what a
+    /// daemon that was killed left there. Blocking mode is left to the caller.
+    pub fn bind_socket(&self) -> Result<UnixListener, PathError> {
+        let socket = &self.paths.socket;
+        let failed = |error: io::Error| PathError::io(socket, &error);
+        if let Some(dir) = socket.parent() {
+            ensure_private_dir(dir)?;
+        }
+        remove_stale(socket)?;
+        let listener = UnixListener::bind(socket).map_err(failed)?;
+        let _ = self.bound.set(());
+        fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(listener)
+    }
+}
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // What cannot be removed only costs the next start a probe.
+        let _ = fs::remove_file(&self.paths.daemon);
+        if self.bound.get().is_some() {
+            let _ = fs::remove_file(&self.paths.socket);
+        }
+    }
+}
+
+/// Removes a socket that nobody answers on. The lock alone does not prove that it is stale: two
+/// state directories may have been pointed at one socket.
+fn remove_stale(socket: &Path) -> Result<(), PathError> {
+    let meta = match fs::symlink_metadata(socket) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(PathError::io(socket, &error)),
+    };
+    if !meta.file_type().is_socket() {
+        return Err(PathError::Unexpected {
+            path: socket.to_owned(),
+            expected: "a socket",
+        });
+    }
+    if UnixStream::connect(socket).is_ok() {
+        return Err(PathError::Running { pid: None });
+    }
+    fs::remove_file(socket).map_err(|error| PathError::io(socket, &error))
+}
