@@ -20,7 +20,7 @@ mod wire;
 
 pub use body::{BodyLost, RequestBody, ResponseBody};
 pub use pool::HyperTransport;
-pub use tls::{TlsTrust, platform_trust};
+pub use tls::TlsTrust;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +52,22 @@ pub enum Connection {
     New,
 }
 
+/// A server and how it proves itself.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where it is.
+    pub origin: Arc<Origin>,
+    /// What a TLS connection to it trusts.
+    pub trust: TlsTrust,
+}
+
 /// One exchange.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The server.
-    pub origin: &'a Arc<Origin>,
-    /// The request: target in origin form, no framing fields; `Host` is that of `origin` where it
-    /// has none.
+    pub peer: &'a Arc<Peer>,
+    /// The request: target in origin form, no framing fields; `Host` is that of the server where
+    /// it has none.
     pub request: Request<RequestBody>,
     /// How long it may take.
     pub limits: Limits,

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
+use std::hash::{Hash, Hasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::{Connector, Notes};
 use super::{
-    BodyLost, Break, Call, Connection, ForwardError, Limits, RequestBody, ResponseBody, TlsTrust,
+    BodyLost, Break, Call, Connection, ForwardError, Limits, Peer, RequestBody, ResponseBody,
     UpstreamTransport,
 };
-use crate::model::route::Origin;
 
 /// Idle connections kept to one server.
 const MOST_IDLE: usize = 256;
@@ -40,8 +40,26 @@ pub struct HyperTransport {
 
 #[derive(Default)]
 struct Pool {
-    idle: RefCell<HashMap<Arc<Origin>, Vec<Idle>>>,
+    idle: RefCell<HashMap<PeerKey, Vec<Idle>>>,
     swept: Cell<bool>,
+}
+
+/// A peer is itself only: what is configured anew is another one, and its connections, made with
+/// other settings, are not used for it.
+struct PeerKey(Arc<Peer>);
+
+impl PartialEq for PeerKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for PeerKey {}
+
+impl Hash for PeerKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 struct Idle {
@@ -67,7 +85,7 @@ impl Drop for Live {
 pub(super) struct Lease {
     live: Live,
     pool: Weak<Pool>,
-    origin: Arc<Origin>,
+    peer: Arc<Peer>,
     keep: Duration,
     sent: Option<Rc<Cell<bool>>>,
 }
@@ -81,17 +99,17 @@ impl Lease {
             && !self.live.sender.is_closed()
             && let Some(pool) = self.pool.upgrade()
         {
-            Pool::put(&pool, self.origin, self.live, self.keep);
+            Pool::put(&pool, &self.peer, self.live, self.keep);
         }
     }
 }
 
 impl Pool {
-    fn put(pool: &Rc<Self>, origin: Arc<Origin>, live: Live, keep: Duration) {
+    fn put(pool: &Rc<Self>, peer: &Arc<Peer>, live: Live, keep: Duration) {
         let since = Instant::now();
         let until = since + keep;
         let mut idle = pool.idle.borrow_mut();
-        let list = idle.entry(origin).or_default();
+        let list = idle.entry(PeerKey(Arc::clone(peer))).or_default();
         if list.len() < MOST_IDLE {
             list.push(Idle { live, since, until });
         }
@@ -101,9 +119,9 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Origin) -> Option<Live> {
+    fn take(&self, peer: &Arc<Peer>) -> Option<Live> {
         let mut idle = self.idle.borrow_mut();
-        let list = idle.get_mut(origin)?;
+        let list = idle.get_mut(&PeerKey(Arc::clone(peer)))?;
         let now = Instant::now();
         while let Some(Idle { live, since, until }) = list.pop() {
             if until > now && !live.sender.is_closed() {
@@ -136,18 +154,24 @@ impl Pool {
     }
 }
 
+impl Default for HyperTransport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HyperTransport {
     /// A transport for the worker that calls this.
-    pub fn new(trust: TlsTrust) -> Self {
+    pub fn new() -> Self {
         Self {
-            connector: Connector::new(trust),
+            connector: Connector::new(),
             pool: Rc::default(),
         }
     }
 
-    async fn open(&self, origin: &Origin, limits: Limits) -> Result<Live, ForwardError> {
+    async fn open(&self, peer: &Peer, limits: Limits) -> Result<Live, ForwardError> {
         let notes = Rc::new(Notes::default());
-        let connecting = self.connector.connect(origin, Rc::clone(&notes));
+        let connecting = self.connector.connect(peer, Rc::clone(&notes));
         let wire = timeout(limits.connect, connecting)
             .await
             .map_err(|_| ForwardError::ConnectTimedOut)??;
@@ -174,7 +198,7 @@ impl HyperTransport {
         first_byte: Duration,
     ) -> Result<Response<Incoming>, Failed> {
         if live.sender.ready().await.is_err() {
-            return Err(Failed::Unsent(request));
+            return Err(Failed::Unsent(Box::new(request)));
         }
         live.notes.heard.set(false);
         let mut answer = std::pin::pin!(live.sender.try_send_request(request));
@@ -183,7 +207,7 @@ impl HyperTransport {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(mut failed)) => {
                     return Err(match failed.take_message() {
-                        Some(request) => Failed::Unsent(request),
+                        Some(request) => Failed::Unsent(Box::new(request)),
                         None => Failed::Sent(failed.into_error()),
                     });
                 }
@@ -196,7 +220,7 @@ impl HyperTransport {
 }
 
 enum Failed {
-    Unsent(Request<RequestBody>),
+    Unsent(Box<Request<RequestBody>>),
     Sent(hyper::Error),
     TimedOut,
 }
@@ -204,13 +228,13 @@ enum Failed {
 impl UpstreamTransport for HyperTransport {
     async fn send(&self, call: Call<'_>) -> Result<Response<ResponseBody>, ForwardError> {
         let Call {
-            origin,
+            peer,
             mut request,
             limits,
             connection,
         } = call;
         if !request.headers().contains_key(HOST) {
-            let host = HeaderValue::from_str(&origin.authority)
+            let host = HeaderValue::from_str(&peer.origin.authority)
                 .map_err(|error| ForwardError::Connect(error.to_string()))?;
             request.headers_mut().insert(HOST, host);
         }
@@ -218,14 +242,14 @@ impl UpstreamTransport for HyperTransport {
         let sent = request.body().sent();
 
         let mut used = match connection {
-            Connection::Any => self.pool.take(origin),
+            Connection::Any => self.pool.take(peer),
             Connection::New => None,
         };
         loop {
             let reused = used.is_some();
             let mut live = match used.take() {
                 Some(live) => live,
-                None => self.open(origin, limits).await?,
+                None => self.open(peer, limits).await?,
             };
             let exchange = Self::exchange(&mut live, request, sent.as_deref(), limits.first_byte);
             match exchange.await {
@@ -234,7 +258,7 @@ impl UpstreamTransport for HyperTransport {
                     let lease = Lease {
                         live,
                         pool: Rc::downgrade(&self.pool),
-                        origin: Arc::clone(origin),
+                        peer: Arc::clone(peer),
                         keep: rest(&head.headers, limits.keep),
                         sent,
                     };
@@ -243,7 +267,7 @@ impl UpstreamTransport for HyperTransport {
                         ResponseBody::new(incoming, lease),
                     ));
                 }
-                Err(Failed::Unsent(back)) if reused => request = back,
+                Err(Failed::Unsent(back)) if reused => request = *back,
                 Err(Failed::Unsent(_)) => return Err(ForwardError::Broken(Break::Lost)),
                 Err(Failed::TimedOut) => return Err(ForwardError::TimedOut),
                 Err(Failed::Sent(error)) => {

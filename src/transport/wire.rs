@@ -5,10 +5,12 @@ use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustix::net::RecvFlags;
@@ -16,8 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::{ForwardError, TlsTrust};
-use crate::model::route::Origin;
+use super::{ForwardError, Peer, TlsTrust};
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -38,54 +39,42 @@ pub(super) struct Wire {
 
 /// Makes connections.
 #[derive(Clone)]
-pub(super) enum Connector {
-    Full(HttpsConnector<HttpConnector>),
-    Plain(HttpConnector, TlsTrust),
-}
+pub(super) struct Connector(HttpConnector);
 
 impl Connector {
-    pub(super) fn new(trust: TlsTrust) -> Self {
+    pub(super) fn new() -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        match trust {
-            TlsTrust::Missing(_) => Self::Plain(tcp, trust),
-            TlsTrust::Ready(config) => {
-                let mut config = config.as_ref().clone();
-                config.alpn_protocols.clear();
-                Self::Full(
-                    HttpsConnectorBuilder::new()
-                        .with_tls_config(config)
-                        .https_or_http()
-                        .enable_http1()
-                        .wrap_connector(tcp),
-                )
-            }
-        }
+        // A stream may be silent for hours; a peer that is gone without a word is noticed.
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
+        tcp.set_keepalive_interval(Some(Duration::from_secs(15)));
+        tcp.set_keepalive_retries(Some(4));
+        Self(tcp)
     }
 
     pub(super) async fn connect(
         &self,
-        origin: &Origin,
+        peer: &Peer,
         notes: Rc<Notes>,
     ) -> Result<Wire, ForwardError> {
         let uri = Uri::builder()
-            .scheme(if origin.secure { "https" } else { "http" })
-            .authority(origin.authority.as_str())
+            .scheme(if peer.origin.secure { "https" } else { "http" })
+            .authority(peer.origin.authority.as_str())
             .path_and_query("/")
             .build()
             .map_err(|error| ForwardError::Connect(error.to_string()))?;
-        let stream = match self {
-            Self::Full(connector) => {
-                let connecting = connector.clone().call(uri);
-                connecting.await.map_err(|error| explain(error.as_ref()))?
+        let mut tcp = self.0.clone();
+        let stream = match (&peer.trust, peer.origin.secure) {
+            (_, false) => {
+                MaybeHttpsStream::Http(tcp.call(uri).await.map_err(|error| explain(&error))?)
             }
-            Self::Plain(connector, trust) => {
-                if let (true, TlsTrust::Missing(why)) = (origin.secure, trust) {
-                    return Err(ForwardError::Tls(why.to_string()));
-                }
-                let connecting = connector.clone().call(uri);
-                MaybeHttpsStream::Http(connecting.await.map_err(|error| explain(&error))?)
+            (TlsTrust::Missing(why), true) => return Err(ForwardError::Tls(why.to_string())),
+            (TlsTrust::Ready(config), true) => {
+                let mut tls = HttpsConnector::from((tcp, Arc::clone(config)));
+                tls.call(uri)
+                    .await
+                    .map_err(|error| explain(error.as_ref()))?
             }
         };
         Ok(Wire {

@@ -53,6 +53,15 @@ impl Doors {
         doors
     }
 
+    /// Adds the address under which people reach us, where it is another one.
+    pub fn add_base(&mut self, url: &str) {
+        let base = url.trim_end_matches('/').to_ascii_lowercase();
+        if let Some((_, authority)) = base.split_once("://") {
+            self.hosts.push(authority.to_owned());
+            self.origins.push(base);
+        }
+    }
+
     fn has_host(&self, host: &str) -> bool {
         self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
     }
@@ -66,7 +75,7 @@ impl Doors {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What is said about it.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// With which status, where that is not the one of the catalogue.
     pub status: Option<u16>,
 }
@@ -74,7 +83,7 @@ pub struct Refusal {
 impl Refusal {
     fn new(problem: Problem) -> Self {
         Self {
-            problem,
+            problem: Box::new(problem),
             status: None,
         }
     }
@@ -113,10 +122,9 @@ pub fn look(doors: &Doors, head: &RequestHead, from_elsewhere: bool) -> Result<(
         ));
     }
     if head.method == Method::CONNECT || asks_for_websocket(head.headers()) {
-        return Err(Refusal {
-            status: Some(501),
-            ..Refusal::bad("protocols are not switched and tunnels not opened here")
-        });
+        let mut refusal = Refusal::bad("protocols are not switched and tunnels not opened here");
+        refusal.status = Some(501);
+        return Err(refusal);
     }
     Ok(())
 }
@@ -187,10 +195,10 @@ pub fn presented(headers: &HeaderMap) -> Result<Presented, Refusal> {
     let only = |name: &str| {
         let mut values = headers.get_all(name);
         let first = values.next();
-        match values.next() {
-            None => Ok(first),
-            Some(_) => Err(Refusal::bad("a credential is sent once")),
+        if values.next().is_some() {
+            return Err(Refusal::bad("a credential is sent once"));
         }
+        Ok(first)
     };
     let authorization = only(AUTHORIZATION.as_str())?;
     let token = match only("doorward-session")? {

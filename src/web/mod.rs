@@ -14,20 +14,22 @@ use actix_web::dev::{RequestHead, Server, ServiceRequest, ServiceResponse, fn_se
 use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::{App, HttpServer, guard as route_guard, middleware, web};
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Random, random_u64};
 use crate::ledger::{CredentialSource, Ledger};
-use crate::transport::{HyperTransport, TlsTrust};
+use crate::transport::HyperTransport;
 
 pub mod guard;
+pub mod plan;
 mod probes;
 pub mod proxy;
 pub mod respond;
 pub mod routes;
 
+use plan::Plan;
 use respond::RequestId;
-use routes::Plan;
 
 /// What all workers of the agent port share.
 pub struct AgentState {
@@ -43,10 +45,9 @@ pub struct AgentState {
     pub checks: ArcSwap<Checks>,
     /// How far a stop has come.
     pub stop: Stop,
-    /// Whom upstream connections trust.
-    pub trust: TlsTrust,
     /// What stands for this daemon in `Via`: other daemons on the way have another one.
     pub pseudonym: String,
+    via: HeaderValue,
     requests: AtomicU64,
 }
 
@@ -85,9 +86,11 @@ impl AgentState {
         ledger: Arc<Ledger>,
         source: Arc<dyn CredentialSource>,
         plan: Plan,
-        trust: TlsTrust,
         stop: Stop,
     ) -> Self {
+        let pseudonym = format!("doorward-{:08x}", random_u64(random) >> 32);
+        let via = HeaderValue::from_str(&format!("1.1 {pseudonym}"))
+            .expect("letters, digits, a dot and a dash");
         Self {
             clock,
             ledger,
@@ -95,8 +98,8 @@ impl AgentState {
             plan: ArcSwap::from_pointee(plan),
             checks: ArcSwap::from_pointee(Checks::default()),
             stop,
-            trust,
-            pseudonym: format!("doorward-{:08x}", random_u64(random) >> 32),
+            pseudonym,
+            via,
             requests: AtomicU64::new(random_u64(random)),
         }
     }
@@ -166,7 +169,7 @@ pub fn server(
     let server = HttpServer::new(move || {
         let worker = Rc::new(proxy::Worker {
             state: Arc::clone(&shared),
-            transport: HyperTransport::new(shared.trust.clone()),
+            transport: HyperTransport::new(),
         });
         App::new()
             .app_data(shared.clone())

@@ -11,8 +11,9 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::AgentState;
+use super::plan::Plan;
 use super::respond::{self, RequestId};
-use super::routes::{Plan, RouteAuth, RouteEntry};
+use super::routes::{RouteAuth, RouteEntry};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::token::Freshness;
 
@@ -72,16 +73,9 @@ fn percent_decoded(segment: &str) -> String {
     while let Some(at) = rest.find('%') {
         text.push_str(&rest[..at]);
         let escape = rest.get(at + 1..at + 3);
-        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = &rest[at + 3..];
-            }
-            None => {
-                text.push('%');
-                rest = &rest[at + 1..];
-            }
-        }
+        let byte = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        text.push(byte.map_or('%', char::from));
+        rest = &rest[at + if byte.is_some() { 3 } else { 1 }..];
     }
     text + rest
 }

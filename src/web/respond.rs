@@ -152,6 +152,17 @@ pub fn unauthorized(problem: &Problem, id: RequestId) -> HttpResponse {
     response
 }
 
+/// A person must sign in, for programs that are configured to be told by a status.
+pub fn not_authenticated(problem: &Problem, id: RequestId) -> HttpResponse {
+    let body = json!({
+        "error": "not_authenticated",
+        "error_description": problem.message(),
+        "fix": problem.fix(),
+        "request_id": id.as_str(),
+    });
+    json(StatusCode::UNAUTHORIZED, &body, id)
+}
+
 /// Trouble on the data path, in the shape that the message asks for (decision D10).
 pub fn rpc(problem: &Problem, asked: &Asked, id: RequestId) -> HttpResponse {
     let entry = problem.entry();

@@ -1,18 +1,16 @@
-//! The configuration in the form that requests use: every upstream account under its path
-//! segment, with everything about it that can be worked out beforehand.
+//! One upstream account in the form that requests use: with everything about it that can be worked
+//! out beforehand, and what is counted while requests run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::guard::Doors;
 use crate::ledger::{Ledger, Slot};
 use crate::model::id::AccountRef;
 use crate::model::route::{BadBase, Base};
-use crate::transport::Limits;
+use crate::transport::{Limits, Peer, TlsTrust};
 
 /// Bytes of request bodies that may be kept for one upstream account at a time.
 const BODY_BUDGET: usize = 64 << 20;
@@ -29,6 +27,26 @@ pub enum RouteAuth {
         /// How long after its `exp` a token still passes; `None` leaves `exp` alone.
         skew: Option<Duration>,
     },
+}
+
+/// What becomes of the agent's `User-Agent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentName {
+    /// Our name is added behind it.
+    Append,
+    /// It is sent as it came.
+    Forward,
+    /// Our name is sent in its place.
+    Replace,
+}
+
+/// How agents are told that a person must sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInTold {
+    /// In the shape of the message (decision D10).
+    Shaped,
+    /// By 401, for programs that are known not to start a sign-in of their own.
+    Unauthorized,
 }
 
 /// One upstream account as configured.
@@ -50,9 +68,21 @@ pub struct RouteSpec {
     pub header: HeaderName,
     /// Fields that are set on every request.
     pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// What becomes of the agent's `User-Agent`.
+    pub agent_name: AgentName,
+    /// Whether requests carry `Via`.
+    pub via: bool,
+    /// What TLS connections trust.
+    pub trust: TlsTrust,
+    /// How agents are told that a person must sign in.
+    pub sign_in: SignInTold,
     /// How long things may take.
     pub limits: Limits,
-    /// How long an answer's body may pause; `None` for as long as it likes.
+    /// After how much silence an agent gets a comment on an event stream: clients and boxes on
+    /// the way give up on streams that are silent for a minute (decision D11).
+    pub comment_after: Duration,
+    /// How long the body of an answer may pause; `None` for as long as it likes. Event streams
+    /// always may.
     pub idle_timeout: Option<Duration>,
     /// Calls at once, event streams not counted.
     pub max_concurrency: usize,
@@ -62,7 +92,7 @@ pub struct RouteSpec {
 
 impl RouteSpec {
     /// An account under its own name, with the defaults.
-    pub fn new(account: AccountRef, url: impl Into<String>) -> Self {
+    pub fn new(account: AccountRef, url: impl Into<String>, trust: TlsTrust) -> Self {
         Self {
             segments: vec![account.to_string()],
             account,
@@ -72,7 +102,12 @@ impl RouteSpec {
             auth: RouteAuth::Injected,
             header: http::header::AUTHORIZATION,
             fields: Vec::new(),
+            agent_name: AgentName::Forward,
+            via: true,
+            trust,
+            sign_in: SignInTold::Shaped,
             limits: Limits::default(),
+            comment_after: Duration::from_secs(15),
             idle_timeout: None,
             max_concurrency: 64,
             hold: Duration::from_secs(45),
@@ -86,6 +121,8 @@ pub struct RouteEntry {
     pub spec: RouteSpec,
     /// Its URL.
     pub base: Base,
+    /// Its server.
+    pub peer: Arc<Peer>,
     /// `Host` of its server.
     pub host: HeaderValue,
     /// Where its credential is published.
@@ -97,10 +134,15 @@ pub struct RouteEntry {
 }
 
 impl RouteEntry {
-    fn new(spec: RouteSpec, ledger: &Ledger) -> Result<Self, BadBase> {
+    pub(super) fn new(spec: RouteSpec, ledger: &Ledger) -> Result<Self, BadBase> {
         let base = Base::new(&spec.url)?;
         let host = HeaderValue::from_str(&base.origin().authority).map_err(|_| BadBase::Host)?;
+        let peer = Arc::new(Peer {
+            origin: Arc::clone(base.origin()),
+            trust: spec.trust.clone(),
+        });
         Ok(Self {
+            peer,
             slot: ledger.slot(&spec.account),
             base,
             host,
@@ -149,68 +191,5 @@ pub struct Kept(Arc<RouteEntry>, usize);
 impl Drop for Kept {
     fn drop(&mut self) {
         self.0.kept.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
-
-/// What is configured beside the upstreams.
-#[derive(Clone, Debug)]
-pub struct PlanSpec {
-    /// Which addresses and pages are ours.
-    pub doors: Doors,
-    /// Whether every request needs a session.
-    pub require_session: bool,
-    /// The longest request body.
-    pub max_body: u64,
-    /// The segment of the upstream behind `/`, `/mcp` and whatever has no other meaning.
-    pub default_segment: Option<String>,
-}
-
-/// Everything that a request is judged and routed by.
-pub struct Plan {
-    /// Which addresses and pages are ours.
-    pub doors: Doors,
-    /// Whether every request needs a session.
-    pub require_session: bool,
-    /// The longest request body.
-    pub max_body: u64,
-    routes: HashMap<String, Arc<RouteEntry>>,
-    default: Option<Arc<RouteEntry>>,
-}
-
-impl Plan {
-    /// Prepares `upstreams`.
-    pub fn new(
-        spec: PlanSpec,
-        upstreams: Vec<RouteSpec>,
-        ledger: &Ledger,
-    ) -> Result<Self, BadBase> {
-        let mut routes = HashMap::new();
-        for upstream in upstreams {
-            let segments = upstream.segments.clone();
-            let entry = Arc::new(RouteEntry::new(upstream, ledger)?);
-            for segment in segments {
-                routes.insert(segment, Arc::clone(&entry));
-            }
-        }
-        let default = spec
-            .default_segment
-            .and_then(|name| routes.get(&name).cloned());
-        Ok(Self {
-            doors: spec.doors,
-            require_session: spec.require_session,
-            max_body: spec.max_body,
-            routes,
-            default,
-        })
-    }
-
-    /// The upstream account under `segment`.
-    pub fn route(&self, segment: &str) -> Option<&Arc<RouteEntry>> {
-        self.routes.get(segment)
-    }
-
-    /// The upstream behind the compatibility paths.
-    pub fn default_route(&self) -> Option<&Arc<RouteEntry>> {
-        self.default.as_ref()
     }
 }

@@ -85,10 +85,8 @@ fn px_mcp_headers_verbatim() {
         ("user-agent", "agent/1.0"),
         ("x-unknown", "kept"),
     ];
-    let text: String = fields
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let lines = fields.map(|(name, value)| format!("{name}: {value}\r\n"));
+    let text = lines.concat();
     let answer = agent.ask("POST", "/u/up", &text, "{}");
     let seen = up.seen();
     for (name, value) in fields {
@@ -390,7 +388,8 @@ fn px_response_header_filter() {
 #[test]
 fn px_multi_value_headers() {
     fn numbered(count: usize) -> String {
-        (0..count).map(|n| format!("x-many: {n}\r\n")).collect()
+        let lines = (0..count).map(|n| format!("x-many: {n}\r\n"));
+        lines.collect::<Vec<_>>().concat()
     }
     fn values(message: &Message) -> Vec<usize> {
         message

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use doorward::model::session::Death;
 
@@ -91,6 +92,96 @@ fn px_sse_bytes_identical() {
         got.extend(wire.chunk().expect("whole").expect("a piece"));
     }
     assert_eq!(got, stream);
+}
+
+#[test]
+fn px_keepalive_comment_boundary() {
+    let (up, send) = driven();
+    let mut spec = upstream("up", up.url("/mcp"));
+    spec.comment_after = Duration::from_millis(1);
+    let agent = Agent::start(Options {
+        upstreams: vec![spec],
+        ..Options::default()
+    });
+    send.send(EVENTS.into()).expect("sent");
+    let mut wire = open(&agent, "GET");
+    let mut got = Vec::new();
+    let mut next = |wire: &mut Wire| {
+        let piece = wire.chunk().expect("whole").expect("a piece");
+        got.extend(piece.iter().copied());
+        piece
+    };
+    assert_eq!(next(&mut wire), b":\n\n", "before the first event");
+    for part in ["data: a\n", "data: ", "b\n\n"] {
+        send.send(chunk(part).into()).expect("sent");
+        // Comments may still be on their way; none comes after an unfinished event.
+        while next(&mut wire) != part.as_bytes() {}
+        for _ in 0..20 {
+            assert_eq!(agent.ask("GET", "/health", "", "").status(), 200);
+        }
+    }
+    assert_eq!(next(&mut wire), b":\n\n", "after an event");
+    let text = String::from_utf8(got).expect("text");
+    assert_eq!(
+        text.replace(":\n\n", ""),
+        "data: a\ndata: b\n\n".replace(":\n\n", "")
+    );
+    assert!(text.contains("data: a\ndata: b\n\n:\n\n"), "{text:?}");
+}
+
+#[test]
+fn no_comment_is_put_into_what_is_no_event_stream_or_is_encoded() {
+    for fields in [
+        "content-type: application/json\r\n",
+        "content-type: text/event-stream\r\ncontent-encoding: gzip\r\n",
+    ] {
+        let (up, send) = driven();
+        let mut spec = upstream("up", up.url("/mcp"));
+        spec.comment_after = Duration::from_millis(1);
+        let agent = Agent::start(Options {
+            upstreams: vec![spec],
+            ..Options::default()
+        });
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}transfer-encoding: chunked\r\n\r\n");
+        send.send(head.into()).expect("sent");
+        let mut wire = open(&agent, "GET");
+        for _ in 0..20 {
+            assert_eq!(agent.ask("GET", "/health", "", "").status(), 200);
+        }
+        send.send(chunk("x").into()).expect("sent");
+        assert_eq!(wire.chunk().expect("whole").expect("a piece"), b"x");
+    }
+}
+
+#[test]
+fn px_stream_timeouts() {
+    // A body that pauses for longer than configured is broken off; an event stream may pause.
+    for (kind, broken) in [("application/json", true), ("text/event-stream", false)] {
+        let (up, send) = driven();
+        let mut spec = upstream("up", up.url("/mcp"));
+        spec.idle_timeout = Some(Duration::from_millis(5));
+        let agent = Agent::start(Options {
+            upstreams: vec![spec],
+            ..Options::default()
+        });
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        send.send(head.into()).expect("sent");
+        let mut wire = open(&agent, "POST");
+        if broken {
+            assert_eq!(wire.chunk(), Err(()));
+        } else {
+            for _ in 0..20 {
+                assert_eq!(agent.ask("GET", "/health", "", "").status(), 200);
+            }
+            send.send(chunk("data: x\n\n").into()).expect("sent");
+            assert_eq!(
+                wire.chunk().expect("whole").expect("an event"),
+                b"data: x\n\n"
+            );
+        }
+    }
 }
 
 #[test]
@@ -286,9 +377,9 @@ fn px_many_streams() {
 }
 
 /// Resident memory of this process, in bytes.
-fn resident() -> u64 {
+fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: u64 = statm
+    let pages: usize = statm
         .split(' ')
         .nth(1)
         .and_then(|n| n.parse().ok())
@@ -297,7 +388,7 @@ fn resident() -> u64 {
 }
 
 const GIB: usize = 1 << 30;
-const ALLOWED: u64 = 64 << 20;
+const ALLOWED: usize = 64 << 20;
 
 #[cfg(target_os = "linux")]
 #[test]
@@ -367,7 +458,7 @@ fn an_agent_that_does_not_read_holds_up_its_own_stream_only() {
         assert_eq!(agent.post("{}").status(), 200);
     }
     assert!(
-        SENT.load(Ordering::SeqCst) < ALLOWED as usize,
+        SENT.load(Ordering::SeqCst) < ALLOWED,
         "the kernel's buffers, not ours"
     );
     drop(stalled);

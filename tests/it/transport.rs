@@ -1,16 +1,23 @@
 //! The conformance of an upstream transport: what it must not hide, confuse or leave open.
 
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
 use doorward::model::route::Base;
 use doorward::transport::{
-    BodyLost, Break, Call, Connection, ForwardError, HyperTransport, Limits, RequestBody,
-    ResponseBody, UpstreamTransport, platform_trust,
+    BodyLost, Break, Call, Connection, ForwardError, HyperTransport, Limits, Peer, RequestBody,
+    ResponseBody, TlsTrust, UpstreamTransport,
 };
 use futures_util::StreamExt;
 use http::{Method, Request, Response, Uri};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use crate::support::raw::{EVENTS, Upstream, WATCHDOG, Wire, answer, chunk, ok};
 
@@ -21,36 +28,36 @@ fn request(method: Method, body: RequestBody) -> Request<RequestBody> {
     request
 }
 
+fn peer(url: &str) -> Arc<Peer> {
+    let base = Base::new(url).expect("a URL");
+    Arc::new(Peer {
+        origin: Arc::clone(base.origin()),
+        trust: TlsTrust::of_platform(),
+    })
+}
+
 async fn send(
-    transport: &HyperTransport,
-    upstream: &Upstream,
+    client: &Client,
     request: Request<RequestBody>,
     limits: Limits,
 ) -> Result<Response<ResponseBody>, ForwardError> {
-    let base = Base::new(&upstream.url("/")).expect("a URL");
     let call = Call {
-        origin: base.origin(),
+        peer: &client.peer,
         request,
         limits,
         connection: Connection::Any,
     };
-    transport.send(call).await
+    client.transport.send(call).await
 }
 
-async fn get(
-    transport: &HyperTransport,
-    upstream: &Upstream,
-) -> Result<Response<ResponseBody>, ForwardError> {
+async fn get(client: &Client) -> Result<Response<ResponseBody>, ForwardError> {
     let request = request(Method::GET, RequestBody::whole(Bytes::new()));
-    send(transport, upstream, request, Limits::default()).await
+    send(client, request, Limits::default()).await
 }
 
-async fn post(
-    transport: &HyperTransport,
-    upstream: &Upstream,
-) -> Result<Response<ResponseBody>, ForwardError> {
+async fn post(client: &Client) -> Result<Response<ResponseBody>, ForwardError> {
     let request = request(Method::POST, RequestBody::whole(Bytes::from_static(b"{}")));
-    send(transport, upstream, request, Limits::default()).await
+    send(client, request, Limits::default()).await
 }
 
 /// What came of a body, and whether it ended well.
@@ -66,8 +73,23 @@ async fn read(response: Response<ResponseBody>) -> (String, Result<(), ForwardEr
     (text, Ok(()))
 }
 
-fn transport() -> HyperTransport {
-    HyperTransport::new(platform_trust())
+/// A transport and the server it talks to.
+struct Client {
+    transport: HyperTransport,
+    peer: Arc<Peer>,
+}
+
+impl Client {
+    fn of(upstream: &Upstream) -> Self {
+        Self::at(&upstream.url("/"))
+    }
+
+    fn at(url: &str) -> Self {
+        Self {
+            transport: HyperTransport::new(),
+            peer: peer(url),
+        }
+    }
 }
 
 /// Reads one request, writes `bytes`, closes.
@@ -81,7 +103,7 @@ fn once(bytes: &'static str) -> Upstream {
 #[actix_web::test]
 async fn a_body_shorter_than_its_length_is_an_error() {
     let upstream = once("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
-    let response = get(&transport(), &upstream).await.expect("a head");
+    let response = get(&Client::of(&upstream)).await.expect("a head");
     let (text, end) = read(response).await;
     assert_eq!(text, "abc");
     assert_eq!(end, Err(ForwardError::Broken(Break::Lost)));
@@ -90,7 +112,7 @@ async fn a_body_shorter_than_its_length_is_an_error() {
 #[actix_web::test]
 async fn a_chunked_body_without_its_last_chunk_is_an_error() {
     let upstream = once("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    let response = get(&transport(), &upstream).await.expect("a head");
+    let response = get(&Client::of(&upstream)).await.expect("a head");
     let (text, end) = read(response).await;
     assert_eq!(text, "abc");
     assert_eq!(end, Err(ForwardError::Broken(Break::Lost)));
@@ -99,7 +121,7 @@ async fn a_chunked_body_without_its_last_chunk_is_an_error() {
 #[actix_web::test]
 async fn a_body_that_ends_with_its_connection_is_whole() {
     let upstream = once("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc");
-    let response = get(&transport(), &upstream).await.expect("a head");
+    let response = get(&Client::of(&upstream)).await.expect("a head");
     assert_eq!(read(response).await, ("abc".to_owned(), Ok(())));
 }
 
@@ -113,9 +135,9 @@ async fn px_1xx_handling() {
             wire.write(ok(text));
         }
     });
-    let transport = transport();
+    let client = Client::of(&upstream);
     for text in ["first", "second"] {
-        let response = get(&transport, &upstream).await.expect("an answer");
+        let response = get(&client).await.expect("an answer");
         assert_eq!(response.status(), 200);
         assert!(!response.headers().contains_key("link"));
         assert_eq!(read(response).await, (text.to_owned(), Ok(())));
@@ -138,14 +160,14 @@ async fn a_stray_answer_on_an_idle_connection_reaches_nobody() {
                 .expect("the test waits");
         }
     });
-    let transport = transport();
-    let (text, _) = read(get(&transport, &upstream).await.expect("an answer")).await;
+    let client = Client::of(&upstream);
+    let (text, _) = read(get(&client).await.expect("an answer")).await;
     assert_eq!(text, "mine");
     // The connection's task sees what nobody asked for, and closes.
     while wait.try_recv().is_err() {
         tokio::task::yield_now().await;
     }
-    let (text, _) = read(get(&transport, &upstream).await.expect("an answer")).await;
+    let (text, _) = read(get(&client).await.expect("an answer")).await;
     assert_eq!(text, "mine");
     assert_eq!(upstream.connections(), 2);
 }
@@ -154,7 +176,7 @@ async fn a_stray_answer_on_an_idle_connection_reaches_nobody() {
 async fn a_stray_100_before_an_answer_is_skipped() {
     let upstream =
         once("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx");
-    let response = post(&transport(), &upstream).await.expect("an answer");
+    let response = post(&Client::of(&upstream)).await.expect("an answer");
     assert_eq!(response.status(), 200);
     assert_eq!(read(response).await.0, "x");
 }
@@ -170,16 +192,16 @@ async fn a_401_comes_through_while_the_body_is_still_being_sent() {
     let first = futures_util::stream::iter([Ok::<_, BodyLost>(Bytes::from_static(b"first"))]);
     let never = futures_util::stream::pending();
     let body = RequestBody::streamed(first.chain(never), None);
-    let transport = transport();
+    let client = Client::of(&upstream);
     let request = request(Method::POST, body);
-    let response = send(&transport, &upstream, request, Limits::default()).await;
+    let response = send(&client, request, Limits::default()).await;
     let response = response.expect("an early answer");
     assert_eq!(response.status(), 401);
     assert_eq!(read(response).await.0, "no");
     // Its request is unfinished: the connection cannot serve another.
     let again = RequestBody::streamed(futures_util::stream::empty(), None);
     let request = crate::transport::request(Method::POST, again);
-    let response = send(&transport, &upstream, request, Limits::default()).await;
+    let response = send(&client, request, Limits::default()).await;
     assert_eq!(response.expect("an answer").status(), 401);
     assert_eq!(upstream.connections(), 2);
 }
@@ -193,17 +215,17 @@ async fn a_reset_of_a_reused_connection_is_told_from_a_lost_answer() {
         wire.head();
         wire.reset();
     });
-    let transport = transport();
-    let response = post(&transport, &upstream).await.expect("an answer");
+    let client = Client::of(&upstream);
+    let response = post(&client).await.expect("an answer");
     assert_eq!(read(response).await.0, "first");
-    let error = post(&transport, &upstream).await.expect_err("a reset");
+    let error = post(&client).await.expect_err("a reset");
     assert_eq!(error, ForwardError::Broken(Break::Stale));
 
     let fresh = Upstream::scripted(|mut wire| {
         wire.head();
         wire.reset();
     });
-    let error = post(&transport, &fresh).await.expect_err("a reset");
+    let error = post(&Client::of(&fresh)).await.expect_err("a reset");
     assert_eq!(error, ForwardError::Broken(Break::Lost));
 
     let begun = Upstream::scripted(|mut wire| {
@@ -212,11 +234,12 @@ async fn a_reset_of_a_reused_connection_is_told_from_a_lost_answer() {
         wire.message();
         wire.write("HTTP/1.1 200");
     });
-    read(post(&transport, &begun).await.expect("an answer"))
+    let begun = Client::of(&begun);
+    read(post(&begun).await.expect("an answer"))
         .await
         .1
         .expect("whole");
-    let error = post(&transport, &begun).await.expect_err("half a head");
+    let error = post(&begun).await.expect_err("half a head");
     assert_eq!(error, ForwardError::Broken(Break::Lost));
 }
 
@@ -238,14 +261,14 @@ async fn what_was_never_sent_goes_out_on_another_connection() {
             wire.closed();
         }
     });
-    let transport = transport();
-    read(post(&transport, &upstream).await.expect("an answer"))
+    let client = Client::of(&upstream);
+    read(post(&client).await.expect("an answer"))
         .await
         .1
         .expect("whole");
     closed.recv_timeout(WATCHDOG).expect("it closed");
     // Even what may not be repeated: nothing of it went out on the closed connection.
-    let response = post(&transport, &upstream).await.expect("an answer");
+    let response = post(&client).await.expect("an answer");
     assert_eq!(read(response).await.0, "x");
     assert_eq!(upstream.connections(), 2);
 }
@@ -259,10 +282,10 @@ async fn px_many_streams() {
         wire.write(chunk("data: open\n\n"));
         wire.closed();
     });
-    let transport = transport();
+    let client = Client::of(&upstream);
     let mut open = Vec::new();
     for _ in 0..STREAMS {
-        let response = get(&transport, &upstream).await.expect("a stream");
+        let response = get(&client).await.expect("a stream");
         let mut body = response.into_body();
         let first = body.next().await.expect("an event").expect("whole");
         assert_eq!(first, "data: open\n\n");
@@ -283,8 +306,8 @@ async fn dropping_an_answer_closes_its_connection() {
             .send(wire.closed())
             .expect("the test waits");
     });
-    let transport = transport();
-    let response = get(&transport, &upstream).await.expect("a stream");
+    let client = Client::of(&upstream);
+    let response = get(&client).await.expect("a stream");
     drop(response);
     tokio::task::yield_now().await;
     let closed = wait.recv_timeout(WATCHDOG).expect("the upstream notices");
@@ -302,8 +325,8 @@ async fn giving_up_before_the_answer_closes_the_connection() {
         assert!(wire.closed());
         told.send(()).expect("the test waits");
     });
-    let transport = transport();
-    let mut waiting = Box::pin(post(&transport, &upstream));
+    let client = Client::of(&upstream);
+    let mut waiting = Box::pin(post(&client));
     while wait.try_recv().is_err() {
         assert!(futures_util::poll!(&mut waiting).is_pending());
         tokio::task::yield_now().await;
@@ -322,7 +345,7 @@ async fn a_redirect_is_an_answer_like_any_other() {
             "",
         )
     });
-    let response = post(&transport(), &upstream).await.expect("an answer");
+    let response = post(&Client::of(&upstream)).await.expect("an answer");
     assert_eq!(response.status(), 307);
     assert_eq!(upstream.connections(), 1);
 }
@@ -330,9 +353,9 @@ async fn a_redirect_is_an_answer_like_any_other() {
 #[actix_web::test]
 async fn a_connection_serves_one_request_after_another() {
     let upstream = Upstream::answering(|_| ok("{}"));
-    let transport = transport();
+    let client = Client::of(&upstream);
     for _ in 0..20 {
-        let response = post(&transport, &upstream).await.expect("an answer");
+        let response = post(&client).await.expect("an answer");
         assert_eq!(read(response).await.0, "{}");
         let seen = upstream.seen();
         assert_eq!(
@@ -357,15 +380,13 @@ async fn an_idle_connection_is_closed_when_its_time_is_over() {
             .send(wire.closed())
             .expect("the test waits");
     });
-    let transport = transport();
+    let client = Client::of(&upstream);
     let limits = Limits {
         keep: Duration::from_millis(20),
         ..Limits::default()
     };
     let request = request(Method::GET, RequestBody::whole(Bytes::new()));
-    let response = send(&transport, &upstream, request, limits)
-        .await
-        .expect("an answer");
+    let response = send(&client, request, limits).await.expect("an answer");
     read(response).await.1.expect("whole");
     while wait.try_recv().is_err() {
         tokio::task::yield_now().await;
@@ -375,9 +396,9 @@ async fn an_idle_connection_is_closed_when_its_time_is_over() {
 #[actix_web::test]
 async fn a_server_that_asks_not_to_be_reused_is_not() {
     let upstream = Upstream::answering(|_| answer("200 OK", "keep-alive: timeout=0\r\n", "x"));
-    let transport = transport();
+    let client = Client::of(&upstream);
     for _ in 0..3 {
-        read(post(&transport, &upstream).await.expect("an answer"))
+        read(post(&client).await.expect("an answer"))
             .await
             .1
             .expect("whole");
@@ -396,7 +417,7 @@ async fn no_answer_in_time_is_a_timeout_and_no_connection_an_error_of_its_own() 
         ..Limits::default()
     };
     let request = request(Method::POST, RequestBody::whole(Bytes::new()));
-    let error = send(&transport(), &silent, request, limits)
+    let error = send(&Client::of(&silent), request, limits)
         .await
         .expect_err("silence");
     assert_eq!(error, ForwardError::TimedOut);
@@ -404,35 +425,116 @@ async fn no_answer_in_time_is_a_timeout_and_no_connection_an_error_of_its_own() 
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", gone.local_addr().expect("its address"));
     drop(gone);
-    let base = Base::new(&url).expect("a URL");
+    let client = Client::at(&url);
     let call = Call {
-        origin: base.origin(),
+        peer: &client.peer,
         request: crate::transport::request(Method::GET, RequestBody::whole(Bytes::new())),
         limits: Limits::default(),
         connection: Connection::Any,
     };
-    let error = transport().send(call).await.expect_err("refused");
+    let error = client.transport.send(call).await.expect_err("refused");
     assert!(matches!(error, ForwardError::Connect(_)), "{error}");
 }
 
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/support/tls")
+        .join(name)
+}
+
+/// A server on `localhost` that shows the certificate `name` and wants one in return, or not.
+fn tls_server(name: &str, asks_back: bool) -> std::net::SocketAddr {
+    let chain = CertificateDer::pem_file_iter(file(&format!("{name}.pem")))
+        .expect("a chain")
+        .map(|one| one.expect("a certificate"))
+        .collect();
+    let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let builder = if asks_back {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_file(file("ca.pem")).expect("a root");
+        roots.add(root).expect("a root");
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+        builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let config = Arc::new(builder.with_single_cert(chain, key).expect("a certificate"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for mut tcp in listener.incoming().flatten() {
+            let mut tls = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
+            let mut head = [0; 1024];
+            if stream.read(&mut head).is_ok() {
+                let _ = stream.write_all(&ok("secret"));
+            }
+        }
+    });
+    address
+}
+
+async fn get_tls(address: std::net::SocketAddr, trust: TlsTrust) -> Result<String, ForwardError> {
+    let base = Base::new(&format!("https://localhost:{}/", address.port())).expect("a URL");
+    let client = Client {
+        transport: HyperTransport::new(),
+        peer: Arc::new(Peer {
+            origin: Arc::clone(base.origin()),
+            trust,
+        }),
+    };
+    let request = request(Method::GET, RequestBody::whole(Bytes::new()));
+    let response = send(&client, request, Limits::default()).await?;
+    Ok(read(response).await.0)
+}
+
+#[cfg(target_os = "linux")]
 #[actix_web::test]
 async fn px_tls_verification() {
-    let upstream = once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    let base = Base::new(&format!("https://{}/", upstream.address)).expect("a URL");
-    let call = Call {
-        origin: base.origin(),
-        request: request(Method::GET, RequestBody::whole(Bytes::new())),
-        limits: Limits::default(),
-        connection: Connection::Any,
-    };
-    let error = transport().send(call).await.expect_err("no TLS there");
-    assert!(matches!(error, ForwardError::Tls(_)), "{error}");
+    let ours = || TlsTrust::with_files(Some(&file("ca.pem")), None);
+    let right = tls_server("right", false);
+    assert_eq!(get_tls(right, ours()).await.as_deref(), Ok("secret"));
+    let unknown_authority = get_tls(right, TlsTrust::of_platform()).await;
+    assert!(
+        matches!(unknown_authority, Err(ForwardError::Tls(_))),
+        "{unknown_authority:?}"
+    );
+    let another_name = get_tls(tls_server("wrong", false), ours()).await;
+    assert!(
+        matches!(another_name, Err(ForwardError::Tls(_))),
+        "{another_name:?}"
+    );
+    let plain = once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let no_tls = get_tls(plain.address, ours()).await;
+    assert!(matches!(no_tls, Err(ForwardError::Tls(_))), "{no_tls:?}");
+    let nothing = TlsTrust::with_files(Some(&file("none.pem")), None);
+    let unusable = get_tls(right, nothing).await;
+    assert!(
+        matches!(unusable, Err(ForwardError::Tls(_))),
+        "{unusable:?}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[actix_web::test]
+async fn a_client_certificate_is_shown_where_one_is_configured() {
+    let strict = tls_server("right", true);
+    let own = (file("right.pem"), file("right.key"));
+    let root = file("ca.pem");
+    let with = TlsTrust::with_files(Some(&root), Some((&own.0, &own.1)));
+    assert_eq!(get_tls(strict, with).await.as_deref(), Ok("secret"));
+    let without = TlsTrust::with_files(Some(&root), None);
+    assert!(get_tls(strict, without).await.is_err());
 }
 
 #[actix_web::test]
 async fn what_is_not_http_is_told() {
     let upstream = once("SSH-2.0-OpenSSH_9.2\r\n\r\n");
-    let error = get(&transport(), &upstream).await.expect_err("no HTTP");
+    let error = get(&Client::of(&upstream)).await.expect_err("no HTTP");
     assert!(matches!(error, ForwardError::Invalid(_)), "{error}");
 }
 
@@ -446,7 +548,7 @@ async fn a_request_body_that_fails_fails_the_request() {
     let failing =
         futures_util::stream::iter([Ok(Bytes::from_static(b"some")), Err(BodyLost::HungUp)]);
     let request = request(Method::POST, RequestBody::streamed(failing, Some(10)));
-    let error = send(&transport(), &upstream, request, Limits::default()).await;
+    let error = send(&Client::of(&upstream), request, Limits::default()).await;
     assert_eq!(
         error.expect_err("unfinished"),
         ForwardError::Request(BodyLost::HungUp)

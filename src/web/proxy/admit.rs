@@ -9,8 +9,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use http::uri::PathAndQuery;
 
 use super::super::guard::{self, Presented};
+use super::super::plan::Plan;
 use super::super::respond::{self, RequestId};
-use super::super::routes::{Plan, RouteEntry};
+use super::super::routes::RouteEntry;
 use super::super::{AgentState, probes};
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
@@ -103,7 +104,7 @@ fn place<'a>(plan: &'a Plan, path: &'a str) -> Option<Place<'a>> {
         let (name, tail) = rest.split_at(end);
         return Some(Place {
             name,
-            route: plan.route(name),
+            route: plan.route(name).or_else(|| escaped(plan, name)),
             tail,
         });
     }
@@ -117,6 +118,12 @@ fn place<'a>(plan: &'a Plan, path: &'a str) -> Option<Place<'a>> {
         route: Some(route),
         tail,
     })
+}
+
+/// `notion%40work`: some clients escape the `@`.
+fn escaped<'a>(plan: &'a Plan, name: &str) -> Option<&'a Arc<RouteEntry>> {
+    let (upstream, account) = name.split_once("%40")?;
+    plan.route(&format!("{upstream}@{account}"))
 }
 
 /// The upstream, if it is there for this session. What is outside of its grant is not told from

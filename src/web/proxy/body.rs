@@ -19,9 +19,6 @@ use super::sse::Edge;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::transport::{ForwardError, ResponseBody};
 
-/// After this much silence an agent gets a comment: clients and boxes on the way give up on
-/// streams that are silent for a minute (decision D11).
-const SILENCE: Duration = Duration::from_secs(15);
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// Why a body was not finished.
@@ -53,6 +50,7 @@ pub(super) struct AgentBody {
     waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// On event streams only.
     edge: Option<Edge>,
+    comment_after: Duration,
     give_up: Option<Duration>,
     heard: Instant,
     told: Instant,
@@ -66,6 +64,7 @@ pub(super) struct Opening {
     pub(super) open: Option<StreamGuard>,
     pub(super) running: Running,
     pub(super) cuts: Cuts,
+    pub(super) comment_after: Duration,
     pub(super) give_up: Option<Duration>,
     /// Whether it is an event stream, in clear text.
     pub(super) events: bool,
@@ -83,6 +82,7 @@ impl AgentBody {
             cuts: opening.cuts,
             waiting: None,
             edge: opening.events.then(Edge::new),
+            comment_after: opening.comment_after,
             give_up: opening.give_up,
             heard: now,
             told: now,
@@ -152,7 +152,7 @@ impl AgentBody {
     /// Looks at the silence: `Some` when it is time to say or do something.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Option<Result<Bytes, Unfinished>> {
         loop {
-            let comment_at = self.edge.map(|_| self.told + SILENCE);
+            let comment_at = self.edge.map(|_| self.told + self.comment_after);
             let give_up_at = self.give_up.map(|longest| self.heard + longest);
             let next = [comment_at, give_up_at].into_iter().flatten().min()?;
             let timer = self
@@ -169,7 +169,7 @@ impl AgentBody {
                 return Some(Err(Unfinished::Silent));
             }
             self.told = now;
-            if self.edge.is_some_and(|edge| edge.is_between()) {
+            if self.edge.is_some_and(Edge::is_between) {
                 return Some(Ok(COMMENT));
             }
         }

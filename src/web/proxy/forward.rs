@@ -9,12 +9,12 @@ use actix_web::http::header as local;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, LOCATION, VIA};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tracing::{debug, warn};
 
 use super::super::respond;
-use super::super::routes::{RouteAuth, Running};
+use super::super::routes::{AgentName, RouteAuth, Running, SignInTold};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::message::Asked;
@@ -22,6 +22,7 @@ use super::replay::{NoBody, Outbound};
 use super::{Worker, challenge, credential, passthrough};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::fault::CredentialError;
 use crate::model::route;
 use crate::transport::{
     self, BodyLost, Break, Connection, ForwardError, RequestBody, ResponseBody, UpstreamTransport,
@@ -58,6 +59,10 @@ pub(super) async fn forward(
             let asked = Asked::of(body.bytes());
             match trouble {
                 Trouble::Told(problem) => fail(&call, &problem, &asked),
+                Trouble::NotAuthenticated(problem) => {
+                    count_error(&call);
+                    respond::not_authenticated(&problem, call.id)
+                }
                 Trouble::Unauthorized(problem) => {
                     count_error(&call);
                     respond::unauthorized(&problem, call.id)
@@ -71,6 +76,8 @@ enum Trouble {
     Told(Box<Problem>),
     /// 401: only for the local credential, and for tokens that agents bring themselves.
     Unauthorized(Box<Problem>),
+    /// The same for programs that are configured to want it.
+    NotAuthenticated(Box<Problem>),
 }
 
 impl From<Problem> for Trouble {
@@ -99,7 +106,7 @@ async fn exchange(
             return Err(unrepeatable(call).into());
         };
         let sent = transport::Call {
-            origin: call.route.base.origin(),
+            peer: &call.route.peer,
             request: outgoing(worker, request, call, &proof, content),
             limits: call.route.spec.limits,
             connection,
@@ -139,9 +146,7 @@ async fn exchange(
         let kind = Asked::of(body.bytes()).kind();
         let rejected = Some(used.generation);
         let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
-        proof = Proof::Held(fresh.map_err(|error| {
-            Problem::of_credential(call.route.account(), &error, worker.state.clock.now())
-        })?);
+        proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
         replayed = true;
     }
 }
@@ -175,11 +180,20 @@ async fn proof(
             }
             let kind = Asked::of(body.bytes()).kind();
             let held = credential::obtain(state, &call.route, kind, None).await;
-            held.map(Proof::Held).map_err(|error| {
-                Problem::of_credential(call.route.account(), &error, state.clock.now()).into()
-            })
+            held.map(Proof::Held)
+                .map_err(|error| no_credential(worker, call, &error))
         }
     }
+}
+
+fn no_credential(worker: &Worker, call: &Call, error: &CredentialError) -> Trouble {
+    let now = worker.state.clock.now();
+    let problem = Problem::of_credential(call.route.account(), error, now);
+    let sign_in = matches!(error, CredentialError::LoginRequired(_));
+    if sign_in && call.route.spec.sign_in == SignInTold::Unauthorized {
+        return Trouble::NotAuthenticated(Box::new(problem));
+    }
+    problem.into()
 }
 
 /// The request as the upstream gets it.
@@ -211,9 +225,10 @@ fn outgoing(
             headers.append(name, value);
         }
     }
-    if let Ok(via) = HeaderValue::from_str(&format!("1.1 {}", worker.state.pseudonym)) {
-        headers.append(VIA, via);
+    if spec.via {
+        headers.append(VIA, worker.state.via.clone());
     }
+    name_agent(&mut headers, spec.agent_name);
     for (name, value) in &spec.fields {
         headers.insert(name.clone(), value.clone());
     }
@@ -239,6 +254,21 @@ fn outgoing(
     *outgoing.uri_mut() = Uri::from(call.target.clone());
     *outgoing.headers_mut() = headers;
     outgoing
+}
+
+fn name_agent(headers: &mut HeaderMap, how: AgentName) {
+    const OURS: &str = concat!("doorward/", env!("CARGO_PKG_VERSION"));
+    let agents = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    let name = match (how, agents) {
+        (AgentName::Forward, _) => return,
+        (AgentName::Append, Some(agents)) => format!("{agents} {OURS}"),
+        (AgentName::Append, None) | (AgentName::Replace, _) => OURS.to_owned(),
+    };
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(USER_AGENT, name);
+    }
 }
 
 /// A 403 that says which permission is missing; any other 403 is the upstream's own answer.
@@ -309,7 +339,8 @@ fn answer(
                     session: call.session.as_ref().map(|cell| cell.ended().clone()),
                     daemon: daemon.clone(),
                 },
-                give_up: call.route.spec.idle_timeout,
+                comment_after: call.route.spec.comment_after,
+                give_up: call.route.spec.idle_timeout.filter(|_| !events),
                 session: call.session,
                 open: call.open,
                 running,

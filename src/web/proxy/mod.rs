@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::{Either, select};
 
-use super::AgentState;
-use super::respond;
+use super::{AgentState, respond};
 use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
+use message::Asked;
 
 mod admit;
 mod body;
@@ -44,24 +45,26 @@ pub(super) async fn handle(
         Err(response) => return *response,
     };
     let session = call.session.clone();
-    let ended = session.as_ref().map(|cell| cell.ended().clone());
-    let work = forward::forward(worker, request, payload, call);
-    let cut = async {
-        match &ended {
-            Some(ended) => ended.cancelled().await,
-            None => std::future::pending().await,
+    let over = &state.stop.over;
+    let stopped = async {
+        match &session {
+            None => over.cancelled().await,
+            Some(session) => {
+                let ended = std::pin::pin!(session.ended().cancelled());
+                let over = std::pin::pin!(over.cancelled());
+                select(ended, over).await;
+            }
         }
     };
-    tokio::select! {
-        biased;
-        response = work => response,
-        () = cut => {
-            let cell = session.expect("only a session is cut");
-            let problem = admit::ended(&cell, state.clock.now());
-            respond::unauthorized(&problem, id)
-        }
-        () = state.stop.over.cancelled() => {
-            respond::rpc(&Problem::new(Code::Stopping), &message::Asked::Unknown, id)
-        }
+    let work = forward::forward(worker, request, payload, call);
+    match select(std::pin::pin!(work), std::pin::pin!(stopped)).await {
+        Either::Left((response, _)) => response,
+        Either::Right(_) => match session
+            .as_ref()
+            .filter(|session| session.ended().is_cancelled())
+        {
+            Some(session) => respond::unauthorized(&admit::ended(session, state.clock.now()), id),
+            None => respond::rpc(&Problem::new(Code::Stopping), &Asked::Unknown, id),
+        },
     }
 }

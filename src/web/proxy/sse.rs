@@ -42,7 +42,7 @@ impl Edge {
     }
 
     /// Whether the stream is between two events now.
-    pub(super) fn is_between(&self) -> bool {
+    pub(super) fn is_between(self) -> bool {
         self.between
     }
 }

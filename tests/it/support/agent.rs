@@ -14,9 +14,10 @@ use doorward::model::secret::{AccessToken, SessionToken};
 use doorward::model::session::{Grant, SessionPolicy};
 use doorward::model::time::Timestamp;
 use doorward::model::token::Credential;
-use doorward::transport::platform_trust;
+use doorward::transport::TlsTrust;
 use doorward::web::guard::Doors;
-use doorward::web::routes::{Plan, PlanSpec, RouteSpec};
+use doorward::web::plan::{Plan, PlanSpec};
+use doorward::web::routes::RouteSpec;
 use doorward::web::{AgentState, Pages, Serving, Stop, server};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -78,6 +79,7 @@ pub(crate) fn publish_until(
     slot.publish(Published::bearer(&credential, refresh_at).expect("a sendable token"));
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of several behaviours")]
 /// Refreshes unless the rejected generation is not the present one any more.
 fn refresh(slot: &Slot, rejected: Option<Generation>) -> Result<(), CredentialError> {
     let present = slot.load().map(|held| held.generation);
@@ -143,7 +145,7 @@ impl Default for Options {
 
 /// An upstream called `name` at `url`, which nothing waits for.
 pub(crate) fn upstream(name: &str, url: String) -> RouteSpec {
-    let mut spec = RouteSpec::new(name.parse().expect("a name"), url);
+    let mut spec = RouteSpec::new(name.parse().expect("a name"), url, TlsTrust::of_platform());
     spec.hold = Duration::ZERO;
     spec
 }
@@ -182,11 +184,10 @@ impl Agent {
             Arc::clone(&ledger),
             source.clone(),
             plan,
-            platform_trust(),
             Stop::default(),
         ));
         let (send, receive) = std::sync::mpsc::channel();
-        let served = Arc::clone(&state);
+        let shared = Arc::clone(&state);
         let pages = options.pages;
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -195,7 +196,7 @@ impl Agent {
                     drain: Duration::ZERO,
                     ..Serving::default()
                 };
-                let server = server(&served, listener, &serving, pages).expect("a server");
+                let server = server(&shared, listener, &serving, pages).expect("a server");
                 send.send(server.handle()).expect("the test waits");
                 server.await.expect("it served");
             });
