@@ -7,21 +7,20 @@ use doorward::clock::Clock;
 use doorward::model::fault::{CredentialError, LoginReason, TransientCause};
 use doorward::model::id::Generation;
 use doorward::model::time::Timestamp;
-use doorward::web::routes::RouteAuth;
 use serde_json::json;
 
 use crate::support::agent::{Agent, Options, publish, publish_until, upstream};
 use crate::support::raw::{EVENTS, Message, Upstream, answer, chunk, ok};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x"}}"#;
-const PING: &str = r#"{"jsonrpc":"2.0","id":8,"method":"ping"}"#;
+pub(crate) const PING: &str = r#"{"jsonrpc":"2.0","id":8,"method":"ping"}"#;
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":9,"method":"initialize"}"#;
 const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-const CHALLENGE: &str = "www-authenticate: Bearer error=\"invalid_token\", \
+pub(crate) const CHALLENGE: &str = "www-authenticate: Bearer error=\"invalid_token\", \
                          resource_metadata=\"https://up.example/.well-known/x\"\r\n";
 
 /// Takes `token-N` from `good` on.
-fn accepting(good: u64) -> Upstream {
+pub(crate) fn accepting(good: u64) -> Upstream {
     Upstream::answering(move |request| {
         let token = request.field("authorization").unwrap_or_default();
         let number = token
@@ -357,69 +356,38 @@ fn seed_s1_09_parallel_requests_all_get_the_new_token() {
 }
 
 #[test]
-fn an_upstream_without_authentication_gets_no_credential() {
-    let up = Upstream::answering(|request| match request.field("x-want") {
-        Some(_) => answer("401 Unauthorized", CHALLENGE, ""),
-        None => ok("{}"),
-    });
+fn programs_that_want_a_status_get_one() {
+    let up = accepting(1);
     let mut spec = upstream("up", up.url("/mcp"));
-    spec.auth = RouteAuth::None;
+    spec.sign_in = doorward::web::routes::SignInTold::Unauthorized;
     let agent = Agent::start(Options {
         upstreams: vec![spec],
         ..Options::default()
     });
-    assert_eq!(agent.post("{}").status(), 200);
-    assert!(up.seen().field("authorization").is_none());
-    let wants = agent.ask("POST", "/u/up", "x-want: 1\r\n", PING);
-    assert_ne!(wants.status(), 401, "401 means the session's credential");
-    assert!(wants.text().contains("upstream_rejected"));
-    assert_eq!(agent.source.asks(), 0);
+    login_required(&agent);
+    let answer = agent.post(CALL);
+    assert_eq!(answer.status(), 401);
+    assert_eq!(answer.json()["error"], "not_authenticated");
+    assert!(answer.field("www-authenticate").is_none());
 }
 
 #[test]
-fn seed_s3_an_agents_own_token_passes_and_is_refused_once_it_says_it_has_expired() {
-    use base64ct::Encoding;
-    let up = accepting(0);
-    let mut spec = upstream("up", up.url("/mcp"));
-    spec.auth = RouteAuth::Passthrough {
-        skew: Some(Duration::from_mins(1)),
-    };
-    let agent = Agent::start(Options {
-        upstreams: vec![spec],
-        ..Options::default()
+fn a_handshake_waits_for_a_credential() {
+    let up = accepting(1);
+    let agent = Agent::before(up.url("/mcp"));
+    agent.source.behave(|slot, _| match slot.load() {
+        Some(_) => Ok(()),
+        None => Err(CredentialError::LoginRequired(LoginReason::Never)),
     });
-    let ask = |token: &str| {
-        let text = format!(
-            "POST /u/up HTTP/1.1\r\nhost: {}\r\ndoorward-session: {}\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{PING}",
-            agent.address,
-            agent.token,
-            PING.len()
-        );
-        agent.connect().ask(text)
-    };
-    let jwt = |claims: &str| {
-        format!(
-            "e30.{}.x",
-            base64ct::Base64UrlUnpadded::encode_string(claims.as_bytes())
-        )
-    };
-    assert_eq!(ask("token-5").status(), 200);
-    assert_eq!(up.seen().all("authorization"), ["Bearer token-5"]);
+    let mut wire = agent.connect();
+    wire.write(agent.request("POST", "/u/up", "", INITIALIZE));
+    while agent.source.asks() == 0 {
+        std::thread::yield_now();
+    }
+    publish(&agent.slot("up"), 1);
+    let answer = wire.message().expect("an answer");
     assert_eq!(
-        ask(&jwt(r#"{"exp":1800000001}"#)).status(),
-        401,
-        "the upstream's own 401"
+        (answer.status(), answer.text().as_str()),
+        (200, "{\"ok\":true}")
     );
-    assert!(up.seen().field("authorization").is_some());
-    let expired = ask(&jwt(r#"{"exp":1799999940}"#));
-    assert_eq!(expired.status(), 401);
-    assert!(
-        expired
-            .field("www-authenticate")
-            .expect("a challenge")
-            .contains("invalid_token")
-    );
-    assert!(!up.was_asked());
-    assert_eq!(agent.source.asks(), 0);
 }

@@ -1,12 +1,18 @@
 //! Tests of the whole, one module a topic.
 
+mod admission;
 mod crash;
 mod credentials;
+mod fields;
+mod gateway;
 mod guard;
 #[cfg(target_os = "linux")]
 mod keyring;
+mod own_tokens;
+mod pressure;
 mod probes;
 mod proxy;
 mod streaming;
 mod support;
+mod tls;
 mod transport;

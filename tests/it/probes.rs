@@ -152,3 +152,63 @@ fn px_error_origin_marked() {
     let own = agent.ask("POST", "/u/up", "x-give: theirs\r\n", "{}");
     assert_eq!(own.all("x-request-id"), ["theirs"]);
 }
+
+/// A page at `/login/x` that another site may lead to, and one at `/ui` that it may not.
+fn with_pages() -> Agent {
+    use actix_web::{HttpResponse, web};
+    Agent::start(Options {
+        pages: doorward::web::Pages {
+            owns: |_, head| head.uri.path().starts_with("/login/") || head.uri.path() == "/ui",
+            reached_from_elsewhere: |_, head| head.uri.path().starts_with("/login/"),
+            configure: |config| {
+                config
+                    .route(
+                        "/login/{name}",
+                        web::get().to(|| async { HttpResponse::Ok().body("l") }),
+                    )
+                    .route(
+                        "/ui",
+                        web::get().to(|| async { HttpResponse::Ok().body("ui") }),
+                    );
+            },
+        },
+        ..Options::default()
+    })
+}
+
+#[test]
+fn pages_stand_behind_the_same_guard() {
+    let agent = with_pages();
+    let elsewhere = "sec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\n";
+    let embedded = "sec-fetch-site: cross-site\r\nsec-fetch-mode: no-cors\r\n";
+    for (path, fields, status) in [
+        ("/login/x", "", 200),
+        ("/login/x", elsewhere, 200),
+        ("/login/x", embedded, 403),
+        ("/login/x", "origin: https://evil.example\r\n", 403),
+        ("/ui", "", 200),
+        ("/ui", elsewhere, 403),
+        ("/login/x/y", "", 404),
+    ] {
+        let answer = agent.ask("GET", path, fields, "");
+        assert_eq!(answer.status(), status, "{path} {fields}");
+        assert_eq!(answer.field("doorward-origin"), Some("local"));
+        assert_eq!(answer.all("x-request-id").len(), 1);
+    }
+    let foreign = "GET /ui HTTP/1.1\r\nhost: evil.example\r\n\r\n";
+    assert_eq!(agent.connect().ask(foreign).status(), 421);
+    assert_eq!(agent.ask("GET", "/health", "", "").status(), 200);
+}
+
+#[test]
+fn an_account_is_named_in_the_path() {
+    let up = Upstream::answering(|_| ok("{}"));
+    let agent = Agent::start(Options {
+        upstreams: vec![upstream("notion@work", up.url("/mcp"))],
+        ..Options::default()
+    });
+    for path in ["/u/notion@work", "/u/notion%40work"] {
+        assert_eq!(agent.ask("POST", path, "", "{}").status(), 200, "{path}");
+    }
+    assert_eq!(agent.ask("POST", "/u/notion", "", "{}").status(), 404);
+}

@@ -1,6 +1,5 @@
 //! Sending a request on, at most twice, and turning what comes back into an answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -9,36 +8,29 @@ use actix_web::http::header as local;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use tracing::{debug, warn};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tracing::debug;
 
 use super::super::respond;
-use super::super::routes::{AgentName, RouteAuth, Running, SignInTold};
+use super::super::routes::{RouteAuth, Running};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::message::Asked;
-use super::replay::{NoBody, Outbound};
-use super::{Worker, challenge, credential, passthrough};
-use crate::ledger::Published;
-use crate::model::catalogue::{Code, Problem, ago};
-use crate::model::fault::CredentialError;
-use crate::model::route;
-use crate::transport::{
-    self, BodyLost, Break, Connection, ForwardError, RequestBody, ResponseBody, UpstreamTransport,
+use super::replay::Outbound;
+use super::request::{Proof, outgoing};
+use super::trouble::{
+    Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
+use super::{Worker, challenge, credential, passthrough};
+use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::route;
+use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
 
 /// The longest body of a refused answer that is read so that its connection can be used again.
 const SMALL: u64 = 64 << 10;
 /// How long that may take.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// What is sent with the request to prove who asks.
-enum Proof {
-    Nothing,
-    Held(Arc<Published>),
-    Agents(HeaderValue),
-}
 
 /// Forwards an admitted call.
 pub(super) async fn forward(
@@ -69,20 +61,6 @@ pub(super) async fn forward(
                 }
             }
         }
-    }
-}
-
-enum Trouble {
-    Told(Box<Problem>),
-    /// 401: only for the local credential, and for tokens that agents bring themselves.
-    Unauthorized(Box<Problem>),
-    /// The same for programs that are configured to want it.
-    NotAuthenticated(Box<Problem>),
-}
-
-impl From<Problem> for Trouble {
-    fn from(problem: Problem) -> Self {
-        Self::Told(Box::new(problem))
     }
 }
 
@@ -183,91 +161,6 @@ async fn proof(
             held.map(Proof::Held)
                 .map_err(|error| no_credential(worker, call, &error))
         }
-    }
-}
-
-fn no_credential(worker: &Worker, call: &Call, error: &CredentialError) -> Trouble {
-    let now = worker.state.clock.now();
-    let problem = Problem::of_credential(call.route.account(), error, now);
-    let sign_in = matches!(error, CredentialError::LoginRequired(_));
-    if sign_in && call.route.spec.sign_in == SignInTold::Unauthorized {
-        return Trouble::NotAuthenticated(Box::new(problem));
-    }
-    problem.into()
-}
-
-/// The request as the upstream gets it.
-fn outgoing(
-    worker: &Worker,
-    request: &HttpRequest,
-    call: &Call,
-    proof: &Proof,
-    body: RequestBody,
-) -> Request<RequestBody> {
-    let from = request.headers();
-    let spec = &call.route.spec;
-    let named = route::named_by_connection(
-        from.get_all(local::CONNECTION)
-            .map(local::HeaderValue::as_bytes),
-    );
-    let mut headers = HeaderMap::with_capacity(from.len() + spec.fields.len() + 3);
-    headers.insert(HOST, call.route.host.clone());
-    for (name, value) in from {
-        let name = name.as_str();
-        if !route::to_upstream(name) || named.contains(name) {
-            continue;
-        }
-        // Both sides hold to the grammar of RFC 9110 §5, so neither conversion fails.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_bytes(value.as_bytes()),
-        ) {
-            headers.append(name, value);
-        }
-    }
-    if spec.via {
-        headers.append(VIA, worker.state.via.clone());
-    }
-    name_agent(&mut headers, spec.agent_name);
-    for (name, value) in &spec.fields {
-        headers.insert(name.clone(), value.clone());
-    }
-    match proof {
-        Proof::Nothing => {}
-        Proof::Held(held) => {
-            headers.remove(&spec.header);
-            if let Some(value) = &held.header {
-                headers.insert(spec.header.clone(), value.clone());
-            }
-        }
-        Proof::Agents(value) => {
-            headers.insert(spec.header.clone(), value.clone());
-        }
-    }
-    let mut outgoing = Request::new(body);
-    *outgoing.method_mut() = match *request.method() {
-        actix_web::http::Method::GET => Method::GET,
-        actix_web::http::Method::DELETE => Method::DELETE,
-        // The guard lets nothing else pass.
-        _ => Method::POST,
-    };
-    *outgoing.uri_mut() = Uri::from(call.target.clone());
-    *outgoing.headers_mut() = headers;
-    outgoing
-}
-
-fn name_agent(headers: &mut HeaderMap, how: AgentName) {
-    const OURS: &str = concat!("doorward/", env!("CARGO_PKG_VERSION"));
-    let agents = headers
-        .get(USER_AGENT)
-        .and_then(|value| value.to_str().ok());
-    let name = match (how, agents) {
-        (AgentName::Forward, _) => return,
-        (AgentName::Append, Some(agents)) => format!("{agents} {OURS}"),
-        (AgentName::Append, None) | (AgentName::Replace, _) => OURS.to_owned(),
-    };
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        headers.insert(USER_AGENT, name);
     }
 }
 
@@ -394,70 +287,4 @@ fn count_error(call: &Call) {
     if let Some(cell) = &call.session {
         cell.add_error();
     }
-}
-
-fn problem(call: &Call, code: Code) -> Problem {
-    Problem::new(code).with("upstream", call.route.account())
-}
-
-fn invalid(call: &Call, why: &str) -> Problem {
-    problem(call, Code::UpstreamUnreachable).because(format!("its answer is invalid: {why}"))
-}
-
-fn redirected(call: &Call, headers: &HeaderMap) -> Problem {
-    let place = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map_or("another address", |place| {
-            place.split('?').next().unwrap_or(place)
-        });
-    problem(call, Code::UpstreamUnreachable)
-        .because(format!(
-            "it redirects to {place}; a credential is sent to the configured URL only"
-        ))
-        .next_step("set `url` of this upstream to where it really is")
-}
-
-fn unrepeatable(call: &Call) -> Problem {
-    problem(call, Code::RefreshUnavailable)
-        .because("its token had just been replaced, and the request is too long to be sent again")
-        .next_step("repeat the call: it was not carried out")
-        .retry_after(Duration::from_secs(1))
-}
-
-fn no_body(why: NoBody, longest: u64) -> Problem {
-    match why {
-        NoBody::TooLong(size) => {
-            let size =
-                size.map_or_else(|| "it is longer".to_owned(), |size| format!("{size} bytes"));
-            Problem::new(Code::BodyTooLarge)
-                .with("size", size)
-                .with("max_body", format!("{longest} bytes"))
-        }
-        NoBody::Unfinished => {
-            Problem::new(Code::BadRequest).with("detail", "the body ended before its length")
-        }
-    }
-}
-
-fn transport_trouble(call: &Call, error: ForwardError) -> Trouble {
-    let text = error.to_string();
-    let problem = match error {
-        ForwardError::Connect(why) => problem(call, Code::UpstreamUnreachable).with("detail", why),
-        ForwardError::Tls(why) => problem(call, Code::UpstreamTls).with("detail", why),
-        ForwardError::ConnectTimedOut => {
-            let within = humantime::format_duration(call.route.spec.limits.connect);
-            problem(call, Code::UpstreamTimeout).because(format!("no connection within {within}"))
-        }
-        ForwardError::TimedOut => problem(call, Code::UpstreamTimeout).with(
-            "timeout",
-            humantime::format_duration(call.route.spec.limits.first_byte),
-        ),
-        ForwardError::Broken(_) => problem(call, Code::ConnectionLost),
-        ForwardError::Invalid(why) => invalid(call, &why),
-        ForwardError::Request(BodyLost::TooLong) => no_body(NoBody::TooLong(None), call.max_body),
-        ForwardError::Request(BodyLost::HungUp) => no_body(NoBody::Unfinished, call.max_body),
-    };
-    warn!(upstream = %call.route.account(), request = call.id.as_str(), error = text, "call failed");
-    problem.into()
 }

@@ -1,5 +1,5 @@
-//! A proxied call: admitted ([`admit`]), given a credential ([`credential`]), sent and, after a
-//! definite 401, sent once more ([`forward`]), and answered chunk by chunk ([`body`]).
+//! A proxied call: admitted (`admit`), given a credential (`credential`), sent and, after a
+//! definite 401, sent once more (`forward`), and answered chunk by chunk (`body`).
 //!
 //! While the session lives and the credential is fresh, no message goes to any actor.
 
@@ -22,7 +22,9 @@ mod forward;
 pub(super) mod message;
 mod passthrough;
 mod replay;
+mod request;
 mod sse;
+mod trouble;
 
 /// What one server thread has of its own.
 pub struct Worker {

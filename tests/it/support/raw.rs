@@ -226,6 +226,15 @@ impl Upstream {
         })
     }
 
+    /// Answers every request with its own body.
+    pub(crate) fn echo() -> Self {
+        Self::answering(|request| {
+            let length = request.body.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            [head.as_bytes(), &request.body].concat()
+        })
+    }
+
     fn with_log(
         script: impl Fn(Wire, std::sync::mpsc::Sender<Message>) + Send + Sync + 'static,
     ) -> Self {
