@@ -1,7 +1,7 @@
 //! The agent port: what agents, browsers on this machine and nobody else may ask.
 //!
 //! One service takes every request. Whatever it is, [`guard`] looks at it first; then it is a
-//! proxied call ([`proxy`]), a probe ([`probes`]), or a page, which the daemon adds through
+//! proxied call ([`proxy`]), a probe (`probes`), or a page, which the daemon adds through
 //! [`Pages`]. [`respond`] is the only place that turns trouble into an answer.
 
 use std::net::TcpListener;
