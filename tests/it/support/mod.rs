@@ -1,5 +1,7 @@
 //! What the tests of the whole share.
 
+pub(crate) mod agent;
 pub(crate) mod alone;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
+pub(crate) mod raw;

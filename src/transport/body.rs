@@ -1,0 +1,190 @@
+//! Bodies in both directions. Memory is bounded by one chunk a direction: nothing is read ahead of
+//! the other side.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::pool::Lease;
+use super::{Break, ForwardError};
+
+/// Why the body of a request ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyLost {
+    /// The agent went away.
+    #[error("the agent did not finish its request")]
+    HungUp,
+    /// It is longer than allowed.
+    #[error("the request is too long")]
+    TooLong,
+}
+
+/// The body of a request.
+pub struct RequestBody(Kind);
+
+enum Kind {
+    Whole(Bytes),
+    Streamed {
+        chunks: Pin<Box<dyn Stream<Item = Result<Bytes, BodyLost>>>>,
+        left: Option<u64>,
+        sent: Rc<Cell<bool>>,
+    },
+}
+
+impl RequestBody {
+    /// A body that is in memory; empty for none.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole(bytes))
+    }
+
+    /// A body that is read while it is sent. `length` is announced where it is known.
+    pub fn streamed(
+        chunks: impl Stream<Item = Result<Bytes, BodyLost>> + 'static,
+        length: Option<u64>,
+    ) -> Self {
+        Self(Kind::Streamed {
+            chunks: Box::pin(chunks),
+            left: length,
+            sent: Rc::new(Cell::new(false)),
+        })
+    }
+
+    /// Becomes true when the body has been read to its end; `None` where that needs no watching.
+    pub(super) fn sent(&self) -> Option<Rc<Cell<bool>>> {
+        match &self.0 {
+            Kind::Whole(_) => None,
+            Kind::Streamed { sent, .. } => Some(Rc::clone(sent)),
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Whole(_) => "Whole",
+            Kind::Streamed { .. } => "Streamed",
+        })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyLost;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyLost>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Streamed { chunks, left, sent } => match ready!(chunks.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) => {
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(chunk.len() as u64);
+                        sent.set(*left == 0);
+                    }
+                    Poll::Ready(Some(Ok(Frame::data(chunk))))
+                }
+                Some(Err(lost)) => Poll::Ready(Some(Err(lost))),
+                None => {
+                    sent.set(true);
+                    Poll::Ready(None)
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Streamed { left, .. } => *left == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Streamed { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+}
+
+/// The body of an answer. Dropping it before its end closes the connection: a download that was
+/// given up is not drained.
+pub struct ResponseBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+        let mut body = Self {
+            incoming,
+            lease: Some(lease),
+        };
+        if body.is_finished() {
+            body.release();
+        }
+        body
+    }
+
+    /// Its announced length, less what has been read of it.
+    pub fn length(&self) -> Option<u64> {
+        self.incoming.size_hint().exact()
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_finished(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("length", &self.length())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stream for ResponseBody {
+    type Item = Result<Bytes, ForwardError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers are discarded (RFC 9110 §6.5.1), never merged into the head.
+                    if let Ok(chunk) = frame.into_data() {
+                        if self.is_finished() {
+                            self.release();
+                        }
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
+                Some(Err(_)) => {
+                    self.lease = None;
+                    return Poll::Ready(Some(Err(ForwardError::Broken(Break::Lost))));
+                }
+                None => {
+                    self.release();
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Who asks, and for what: everything that is decided before a byte of the body is read.
+
+use std::sync::Arc;
+
+use actix_web::dev::RequestHead;
+use actix_web::http::Method;
+use actix_web::http::header::VIA;
+use actix_web::{HttpRequest, HttpResponse};
+use http::uri::PathAndQuery;
+
+use super::super::guard::{self, Presented};
+use super::super::plan::Plan;
+use super::super::respond::{self, RequestId};
+use super::super::routes::RouteEntry;
+use super::super::{AgentState, probes};
+use super::message::Asked;
+use crate::ledger::{SessionCell, StreamGuard};
+use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::secret::SessionToken;
+use crate::model::session::Death;
+use crate::model::time::Timestamp;
+
+/// Requests that one session may have open.
+const MOST_OPEN: u32 = 1024;
+
+/// An admitted request.
+pub(super) struct Call {
+    pub(super) route: Arc<RouteEntry>,
+    pub(super) target: PathAndQuery,
+    /// `None` where no session is required and none was presented.
+    pub(super) session: Option<Arc<SessionCell>>,
+    /// Keeps the session from becoming idle while the request is open.
+    pub(super) open: Option<StreamGuard>,
+    pub(super) max_body: u64,
+    pub(super) id: RequestId,
+}
+
+type Refused = Box<HttpResponse>;
+
+/// Admits a request, or answers it: refused, not found, or a probe.
+pub(super) fn admit(
+    state: &AgentState,
+    request: &HttpRequest,
+    id: RequestId,
+) -> Result<Call, Refused> {
+    let head = request.head();
+    let plan = state.plan.load();
+    guard::look(&plan.doors, head, false).map_err(|no| Box::new(respond::refusal(&no, id)))?;
+    if let Some(answer) = probes::answer(state, &plan, head, id) {
+        return Err(Box::new(answer));
+    }
+    let Some(place) = place(&plan, head.uri.path()) else {
+        let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
+        return Err(Box::new(respond::plain(&problem, id)));
+    };
+    if !guard::is_proxied(&head.method) {
+        return Err(Box::new(respond::method_not_allowed(id)));
+    }
+    let (session, open) = session(state, &plan, head, id)?;
+    let route = allowed(place.route, place.name, session.as_deref())
+        .map_err(|problem| Box::new(respond::rpc(&problem, &Asked::Unknown, id)))?;
+    if head.method == Method::POST && !guard::has_json(head.headers()) {
+        return Err(Box::new(respond::not_json(id)));
+    }
+    let back_again = |via: &[u8]| {
+        let pseudonym = state.pseudonym.as_bytes();
+        via.windows(pseudonym.len()).any(|part| part == pseudonym)
+    };
+    if head
+        .headers()
+        .get_all(VIA)
+        .any(|via| back_again(via.as_bytes()))
+    {
+        return Err(Box::new(respond::looped(id)));
+    }
+    let target = route
+        .base
+        .target(place.tail, head.uri.query(), route.spec.allow_subpaths)
+        .map_err(|_| {
+            let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
+            Box::new(respond::plain(&problem, id))
+        })?;
+    Ok(Call {
+        route: Arc::clone(route),
+        target,
+        session,
+        open,
+        max_body: plan.max_body,
+        id,
+    })
+}
+
+/// What a path leads to.
+struct Place<'a> {
+    name: &'a str,
+    route: Option<&'a Arc<RouteEntry>>,
+    tail: &'a str,
+}
+
+/// `/u/NAME` and what follows; anything else belongs to the default upstream, if there is one.
+fn place<'a>(plan: &'a Plan, path: &'a str) -> Option<Place<'a>> {
+    if let Some(rest) = path.strip_prefix("/u/") {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (name, tail) = rest.split_at(end);
+        return Some(Place {
+            name,
+            route: plan.route(name).or_else(|| escaped(plan, name)),
+            tail,
+        });
+    }
+    let route = plan.default_route()?;
+    let tail = match path.strip_prefix("/mcp") {
+        Some(tail) if tail.is_empty() || tail.starts_with('/') => tail,
+        _ => path,
+    };
+    Some(Place {
+        name: route.account().upstream.as_str(),
+        route: Some(route),
+        tail,
+    })
+}
+
+/// `notion%40work`: some clients escape the `@`.
+fn escaped<'a>(plan: &'a Plan, name: &str) -> Option<&'a Arc<RouteEntry>> {
+    let (upstream, account) = name.split_once("%40")?;
+    plan.route(&format!("{upstream}@{account}"))
+}
+
+/// The upstream, if it is there for this session. What is outside of its grant is not told from
+/// what does not exist (decision D9).
+fn allowed<'a>(
+    route: Option<&'a Arc<RouteEntry>>,
+    name: &str,
+    session: Option<&SessionCell>,
+) -> Result<&'a Arc<RouteEntry>, Problem> {
+    match route {
+        Some(route) if session.is_none_or(|cell| cell.grant().covers(route.account())) => {
+            if route.spec.enabled {
+                Ok(route)
+            } else {
+                Err(Problem::new(Code::UpstreamDisabled).with("upstream", route.account()))
+            }
+        }
+        _ => Err(Problem::new(Code::UpstreamUnknown)
+            .with("name", name)
+            .because("it is not configured, or this session may not use it")
+            .next_step("doorward upstream list")),
+    }
+}
+
+type Admitted = (Option<Arc<SessionCell>>, Option<StreamGuard>);
+
+fn session(
+    state: &AgentState,
+    plan: &Plan,
+    head: &RequestHead,
+    id: RequestId,
+) -> Result<Admitted, Refused> {
+    let presented =
+        guard::presented(head.headers()).map_err(|no| Box::new(respond::refusal(&no, id)))?;
+    let refuse = |problem: Problem| Box::new(respond::unauthorized(&problem, id));
+    let digest = match presented {
+        Presented::Nothing if !plan.require_session => return Ok((None, None)),
+        Presented::Nothing => return Err(refuse(Problem::new(Code::SessionMissing))),
+        // Without required sessions, what an agent sends for the upstream is not ours to judge;
+        // what claims to be ours is.
+        Presented::Credential { ours: false, .. } if !plan.require_session => {
+            return Ok((None, None));
+        }
+        Presented::Credential { digest, .. } => digest,
+    };
+    let Some(cell) = state.ledger.session(&digest) else {
+        return Err(refuse(unknown(head)));
+    };
+    if cell.streams() >= MOST_OPEN {
+        let problem = Problem::new(Code::Busy)
+            .with("upstream", "doorward")
+            .because(format!("this session has {MOST_OPEN} requests open"));
+        return Err(Box::new(respond::rpc(&problem, &Asked::Unknown, id)));
+    }
+    let open = cell
+        .open_stream(&state.clock)
+        .map_err(|death| refuse(died(&cell, death, state.clock.now())))?;
+    if head.method == Method::POST {
+        cell.add_call();
+    }
+    Ok((Some(cell), Some(open)))
+}
+
+/// Tells a credential that was mistyped from one that is not known here any more.
+fn unknown(head: &RequestHead) -> Problem {
+    let problem = Problem::new(Code::SessionUnknown);
+    let text = ["doorward-session", "authorization"]
+        .into_iter()
+        .find_map(|name| head.headers().get(name)?.to_str().ok());
+    let token = text.and_then(|text| text.rsplit(' ').next());
+    match token {
+        Some(token) if !SessionToken::is_well_formed(token) => {
+            problem.because("it is mistyped: its checksum fails")
+        }
+        _ => problem,
+    }
+}
+
+/// Why a session that has ended does not admit.
+pub(super) fn ended(cell: &SessionCell, now: Timestamp) -> Problem {
+    let death = cell.ending().map_or(Death::Revoked, |ending| ending.death);
+    died(cell, death, now)
+}
+
+fn died(cell: &SessionCell, death: Death, now: Timestamp) -> Problem {
+    let ending = cell.ending();
+    let code = match death {
+        Death::Idle => Code::SessionIdle,
+        Death::Lapsed => Code::SessionExpired,
+        Death::Revoked => Code::SessionRevoked,
+    };
+    let mut problem = Problem::new(code).with("id", cell.id());
+    if let Some(ending) = ending {
+        problem = problem.with("ago", ago(ending.at, now));
+    }
+    match (death, ending) {
+        (Death::Idle, _) => problem.with("idle", humantime::format_duration(cell.policy().idle)),
+        (Death::Lapsed, _) => problem.with("ttl", humantime::format_duration(cell.policy().ttl)),
+        (Death::Revoked, ending) => match ending.and_then(|ending| ending.reason.as_deref()) {
+            Some(reason) => problem.because(reason),
+            None => problem.because("a person or its end of use ended it"),
+        },
+    }
+}

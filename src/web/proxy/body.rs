@@ -1,0 +1,215 @@
+//! The body of a forwarded answer: passed on chunk by chunk, counted, and cut when its session or
+//! the daemon ends. What does not end well upstream does not end well here: the connection to the
+//! agent is aborted, never closed as if all had come.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::super::routes::Running;
+use super::sse::Edge;
+use crate::ledger::{SessionCell, StreamGuard};
+use crate::transport::{ForwardError, ResponseBody};
+
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+/// Why a body was not finished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfinished {
+    #[error("upstream: {0}")]
+    Upstream(ForwardError),
+    #[error("upstream: nothing came for too long")]
+    Silent,
+    #[error("the session or the daemon ended")]
+    Cut,
+}
+
+/// What ends a body early.
+pub(super) struct Cuts {
+    pub(super) session: Option<CancellationToken>,
+    pub(super) daemon: CancellationToken,
+}
+
+/// The body of an answer on its way to the agent.
+pub(super) struct AgentBody {
+    upstream: ResponseBody,
+    length: Option<u64>,
+    session: Option<Arc<SessionCell>>,
+    open: Option<StreamGuard>,
+    /// Held until the end, except for event streams, which are no load while they are silent.
+    _running: Option<Running>,
+    cuts: Cuts,
+    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// On event streams only.
+    edge: Option<Edge>,
+    comment_after: Duration,
+    give_up: Option<Duration>,
+    heard: Instant,
+    told: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    failed: Option<Unfinished>,
+}
+
+/// What is known of an answer whose body begins.
+pub(super) struct Opening {
+    pub(super) session: Option<Arc<SessionCell>>,
+    pub(super) open: Option<StreamGuard>,
+    pub(super) running: Running,
+    pub(super) cuts: Cuts,
+    pub(super) comment_after: Duration,
+    pub(super) give_up: Option<Duration>,
+    /// Whether it is an event stream, in clear text.
+    pub(super) events: bool,
+}
+
+impl AgentBody {
+    pub(super) fn new(upstream: ResponseBody, opening: Opening) -> Self {
+        let now = Instant::now();
+        Self {
+            length: upstream.length(),
+            upstream,
+            session: opening.session,
+            open: opening.open,
+            _running: (!opening.events).then_some(opening.running),
+            cuts: opening.cuts,
+            waiting: None,
+            edge: opening.events.then(Edge::new),
+            comment_after: opening.comment_after,
+            give_up: opening.give_up,
+            heard: now,
+            told: now,
+            timer: None,
+            failed: None,
+        }
+    }
+
+    fn passed(&mut self, chunk: &Bytes) {
+        if let Some(cell) = &self.session {
+            cell.add_bytes_out(chunk.len() as u64);
+        }
+        if let Some(edge) = &mut self.edge {
+            edge.pass(chunk);
+        }
+        if self.edge.is_some() || self.give_up.is_some() {
+            self.heard = Instant::now();
+            self.told = self.heard;
+        }
+        if let (Some(open), false) = (&self.open, self.upstream.is_finished()) {
+            open.progress();
+        }
+    }
+
+    /// Gives up. What came before is flushed first: the server drops what it holds when a body
+    /// fails, so the failure is told one turn later.
+    fn fail(
+        &mut self,
+        why: Unfinished,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        if let Some(cell) = &self.session {
+            cell.add_error();
+        }
+        self.failed = Some(why);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cuts.daemon.is_cancelled()
+            || self
+                .cuts
+                .session
+                .as_ref()
+                .is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Whether the end of the session or of the daemon has come; asks to be woken by it.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let daemon = self.cuts.daemon.clone();
+            let session = self.cuts.session.clone();
+            Box::pin(async move {
+                match session {
+                    None => daemon.cancelled().await,
+                    Some(session) => tokio::select! {
+                        () = session.cancelled() => {}
+                        () = daemon.cancelled() => {}
+                    },
+                }
+            })
+        });
+        waiting.as_mut().poll(cx)
+    }
+
+    /// Looks at the silence: `Some` when it is time to say or do something.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Option<Result<Bytes, Unfinished>> {
+        loop {
+            let comment_at = self.edge.map(|_| self.told + self.comment_after);
+            let give_up_at = self.give_up.map(|longest| self.heard + longest);
+            let next = [comment_at, give_up_at].into_iter().flatten().min()?;
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if timer.deadline() != next {
+                timer.as_mut().reset(next);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            let now = Instant::now();
+            if give_up_at.is_some_and(|at| at <= now) {
+                return Some(Err(Unfinished::Silent));
+            }
+            self.told = now;
+            if self.edge.is_some_and(Edge::is_between) {
+                return Some(Ok(COMMENT));
+            }
+        }
+    }
+}
+
+impl MessageBody for AgentBody {
+    type Error = Unfinished;
+
+    fn size(&self) -> BodySize {
+        self.length.map_or(BodySize::Stream, BodySize::Sized)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        let this = &mut *self;
+        if let Some(why) = this.failed.take() {
+            return Poll::Ready(Some(Err(why)));
+        }
+        if this.is_cut() {
+            return this.fail(Unfinished::Cut, cx);
+        }
+        match Pin::new(&mut this.upstream).poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                this.passed(&chunk);
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            Poll::Ready(Some(Err(error))) => this.fail(Unfinished::Upstream(error), cx),
+            Poll::Ready(None) => {
+                this.open = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending if this.poll_cut(cx).is_ready() => this.fail(Unfinished::Cut, cx),
+            Poll::Pending => match this.poll_silence(cx) {
+                None => Poll::Pending,
+                Some(Ok(comment)) => Poll::Ready(Some(Ok(comment))),
+                Some(Err(why)) => this.fail(why, cx),
+            },
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Sending a request on, at most twice, and turning what comes back into an answer.
+
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::header as local;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tracing::debug;
+
+use super::super::respond;
+use super::super::routes::{RouteAuth, Running};
+use super::admit::Call;
+use super::body::{AgentBody, Cuts, Opening};
+use super::message::Asked;
+use super::replay::Outbound;
+use super::request::{Proof, outgoing};
+use super::trouble::{
+    Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
+};
+use super::{Worker, challenge, credential, passthrough};
+use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::route;
+use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
+
+/// The longest body of a refused answer that is read so that its connection can be used again.
+const SMALL: u64 = 64 << 10;
+/// How long that may take.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Forwards an admitted call.
+pub(super) async fn forward(
+    worker: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+    mut call: Call,
+) -> HttpResponse {
+    let session = call.session.as_ref();
+    let taken = Outbound::of(request, payload, &call.route, session, call.max_body).await;
+    let mut body = match taken {
+        Ok(body) => body,
+        Err(why) => return fail(&call, &no_body(why, call.max_body), &Asked::Unknown),
+    };
+    match exchange(worker, request, &mut call, &mut body).await {
+        Ok((response, running)) => answer(worker, request, call, response, running),
+        Err(trouble) => {
+            let asked = Asked::of(body.bytes());
+            match trouble {
+                Trouble::Told(problem) => fail(&call, &problem, &asked),
+                Trouble::NotAuthenticated(problem) => {
+                    count_error(&call);
+                    respond::not_authenticated(&problem, call.id)
+                }
+                Trouble::Unauthorized(problem) => {
+                    count_error(&call);
+                    respond::unauthorized(&problem, call.id)
+                }
+            }
+        }
+    }
+}
+
+async fn exchange(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: &mut Call,
+    body: &mut Outbound,
+) -> Result<(Response<ResponseBody>, Running), Trouble> {
+    let mut proof = proof(worker, request, call, body).await?;
+    let running = call.route.begin().map_err(|n| {
+        problem(call, Code::Busy)
+            .with("n", n)
+            .with("max", call.route.spec.max_concurrency)
+            .retry_after(Duration::from_secs(1))
+    })?;
+    let mut connection = Connection::Any;
+    let mut replayed = false;
+    loop {
+        let Some(content) = body.next() else {
+            return Err(unrepeatable(call).into());
+        };
+        let sent = transport::Call {
+            peer: &call.route.peer,
+            request: outgoing(worker, request, call, &proof, content),
+            limits: call.route.spec.limits,
+            connection,
+        };
+        let response = match worker.transport.send(sent).await {
+            Ok(response) => response,
+            Err(ForwardError::Broken(Break::Stale))
+                if connection == Connection::Any
+                    && body.is_kept()
+                    && Asked::of(body.bytes()).may_repeat(request.method()) =>
+            {
+                debug!(upstream = %call.route.account(), "stale connection, sent once more");
+                connection = Connection::New;
+                continue;
+            }
+            Err(error) => return Err(transport_trouble(call, error)),
+        };
+        let injected = call.route.spec.auth == RouteAuth::Injected;
+        let Proof::Held(used) = &proof else {
+            return Ok((response, running));
+        };
+        if response.status() != StatusCode::UNAUTHORIZED {
+            call.route.slot.mark_accepted(used.generation);
+            if injected && let Some(problem) = wants_scope(call, &response) {
+                return Err(problem.into());
+            }
+            return Ok((response, running));
+        }
+        let reason = challenge::parameter(response.headers(), "error")
+            .unwrap_or_else(|| "it gave no reason".to_owned());
+        drain(response).await;
+        if replayed {
+            return Err(problem(call, Code::UpstreamRejected)
+                .with("detail", reason)
+                .into());
+        }
+        let kind = Asked::of(body.bytes()).kind();
+        let rejected = Some(used.generation);
+        let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
+        proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
+        replayed = true;
+    }
+}
+
+async fn proof(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: &Call,
+    body: &Outbound,
+) -> Result<Proof, Trouble> {
+    let state = &worker.state;
+    match call.route.spec.auth {
+        RouteAuth::None => Ok(Proof::Nothing),
+        RouteAuth::Passthrough { skew } => {
+            let Some(token) = passthrough::token(request.headers()) else {
+                return Ok(Proof::Nothing);
+            };
+            let now = state.clock.now();
+            if let Some(end) = skew.and_then(|skew| passthrough::expired(token, skew, now)) {
+                let problem = problem(call, Code::TokenExpired).with("ago", ago(end, now));
+                return Err(Trouble::Unauthorized(Box::new(problem)));
+            }
+            let mut value = HeaderValue::from_bytes(token)
+                .map_err(|_| problem(call, Code::BadRequest).with("detail", "Authorization"))?;
+            value.set_sensitive(true);
+            Ok(Proof::Agents(value))
+        }
+        RouteAuth::Injected => {
+            if let Some(held) = credential::published(state, &call.route) {
+                return Ok(Proof::Held(held));
+            }
+            let kind = Asked::of(body.bytes()).kind();
+            let held = credential::obtain(state, &call.route, kind, None).await;
+            held.map(Proof::Held)
+                .map_err(|error| no_credential(worker, call, &error))
+        }
+    }
+}
+
+/// A 403 that says which permission is missing; any other 403 is the upstream's own answer.
+fn wants_scope(call: &Call, response: &Response<ResponseBody>) -> Option<Problem> {
+    if response.status() != StatusCode::FORBIDDEN {
+        return None;
+    }
+    let error = challenge::parameter(response.headers(), "error")?;
+    (error == "insufficient_scope").then(|| {
+        let scopes = challenge::parameter(response.headers(), "scope").unwrap_or_default();
+        problem(call, Code::ScopeNeeded).with("scopes", scopes)
+    })
+}
+
+/// Reads a small body to its end so that the connection stays.
+async fn drain(response: Response<ResponseBody>) {
+    let mut body = response.into_body();
+    if body.length().is_some_and(|length| length <= SMALL) {
+        let reading = async { while let Some(Ok(_)) = body.next().await {} };
+        let _ = tokio::time::timeout(DRAIN, reading).await;
+    }
+}
+
+/// The answer as the agent gets it.
+fn answer(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: Call,
+    response: Response<ResponseBody>,
+    running: Running,
+) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
+        return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
+    }
+    let refused = head.status == StatusCode::UNAUTHORIZED;
+    if refused && !matches!(call.route.spec.auth, RouteAuth::Passthrough { .. }) {
+        // An upstream that is said to need no credential wants one.
+        let problem = problem(&call, Code::UpstreamRejected)
+            .because("it wants a credential, and none is configured")
+            .next_step("set `auth` of this upstream in the config");
+        return fail(&call, &problem, &Asked::Unknown);
+    }
+    if head.status.is_client_error() || head.status.is_server_error() {
+        count_error(&call);
+    }
+    let Ok(status) = actix_web::http::StatusCode::from_u16(head.status.as_u16()) else {
+        return fail(
+            &call,
+            &invalid(&call, "its status is out of range"),
+            &Asked::Unknown,
+        );
+    };
+    let events = is_event_stream(&head.headers);
+    let daemon = if events && request.method() == actix_web::http::Method::GET {
+        &worker.state.stop.begun
+    } else {
+        &worker.state.stop.over
+    };
+    let id = call.id;
+    let content = if body.is_finished() {
+        BoxBody::new(Bytes::new())
+    } else {
+        BoxBody::new(AgentBody::new(
+            body,
+            Opening {
+                cuts: Cuts {
+                    session: call.session.as_ref().map(|cell| cell.ended().clone()),
+                    daemon: daemon.clone(),
+                },
+                comment_after: call.route.spec.comment_after,
+                give_up: call.route.spec.idle_timeout.filter(|_| !events),
+                session: call.session,
+                open: call.open,
+                running,
+                events,
+            },
+        ))
+    };
+    let mut answer = HttpResponse::with_body(status, content);
+    copy_fields(&head.headers, answer.headers_mut());
+    respond::mark_forwarded(answer.headers_mut(), id);
+    answer
+}
+
+fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
+    let named = route::named_by_connection(
+        from.get_all(http::header::CONNECTION)
+            .iter()
+            .map(HeaderValue::as_bytes),
+    );
+    for (name, value) in from {
+        let name = name.as_str();
+        if !route::to_agent(name) || named.contains(name) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (
+            local::HeaderName::from_bytes(name.as_bytes()),
+            local::HeaderValue::from_bytes(value.as_bytes()),
+        ) {
+            to.append(name, value);
+        }
+    }
+}
+
+/// Whether comments can be put between the events of this body: it is a stream of events, and its
+/// bytes are not encoded.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let events = kind.is_some_and(|kind| {
+        kind.get(..17)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    });
+    events && !headers.contains_key(CONTENT_ENCODING)
+}
+
+fn fail(call: &Call, problem: &Problem, asked: &Asked) -> HttpResponse {
+    count_error(call);
+    respond::rpc(problem, asked, call.id)
+}
+
+fn count_error(call: &Call) {
+    if let Some(cell) = &call.session {
+        cell.add_error();
+    }
+}

@@ -1,0 +1,72 @@
+//! A proxied call: admitted (`admit`), given a credential (`credential`), sent and, after a
+//! definite 401, sent once more (`forward`), and answered chunk by chunk (`body`).
+//!
+//! While the session lives and the credential is fresh, no message goes to any actor.
+
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::{Either, select};
+
+use super::{AgentState, respond};
+use crate::model::catalogue::{Code, Problem};
+use crate::transport::HyperTransport;
+use message::Asked;
+
+mod admit;
+mod body;
+mod challenge;
+mod credential;
+mod forward;
+pub(super) mod message;
+mod passthrough;
+mod replay;
+mod request;
+mod sse;
+mod trouble;
+
+/// What one server thread has of its own.
+pub struct Worker {
+    /// What it shares with the others.
+    pub state: Arc<AgentState>,
+    /// Its connections to upstreams.
+    pub transport: HyperTransport,
+}
+
+/// Answers one request.
+pub(super) async fn handle(
+    worker: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let state = &worker.state;
+    let id = state.request_id();
+    let call = match admit::admit(state, request, id) {
+        Ok(call) => call,
+        Err(response) => return *response,
+    };
+    let session = call.session.clone();
+    let over = &state.stop.over;
+    let stopped = async {
+        match &session {
+            None => over.cancelled().await,
+            Some(session) => {
+                let ended = std::pin::pin!(session.ended().cancelled());
+                let over = std::pin::pin!(over.cancelled());
+                select(ended, over).await;
+            }
+        }
+    };
+    let work = forward::forward(worker, request, payload, call);
+    match select(std::pin::pin!(work), std::pin::pin!(stopped)).await {
+        Either::Left((response, _)) => response,
+        Either::Right(_) => match session
+            .as_ref()
+            .filter(|session| session.ended().is_cancelled())
+        {
+            Some(session) => respond::unauthorized(&admit::ended(session, state.clock.now()), id),
+            None => respond::rpc(&Problem::new(Code::Stopping), &Asked::Unknown, id),
+        },
+    }
+}

@@ -1,0 +1,98 @@
+//! The request as the upstream gets it: the agent's, less what concerns this hop or tells of this
+//! machine, with the upstream's credential in the place of ours.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header as local;
+use http::header::{HOST, USER_AGENT, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+
+use super::super::routes::AgentName;
+use super::Worker;
+use super::admit::Call;
+use crate::ledger::Published;
+use crate::model::route;
+use crate::transport::RequestBody;
+
+/// What is sent with the request to prove who asks.
+pub(super) enum Proof {
+    Nothing,
+    Held(Arc<Published>),
+    Agents(HeaderValue),
+}
+
+/// The request as the upstream gets it.
+pub(super) fn outgoing(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: &Call,
+    proof: &Proof,
+    body: RequestBody,
+) -> Request<RequestBody> {
+    let from = request.headers();
+    let spec = &call.route.spec;
+    let named = route::named_by_connection(
+        from.get_all(local::CONNECTION)
+            .map(local::HeaderValue::as_bytes),
+    );
+    let mut headers = HeaderMap::with_capacity(from.len() + spec.fields.len() + 3);
+    headers.insert(HOST, call.route.host.clone());
+    for (name, value) in from {
+        let name = name.as_str();
+        if !route::to_upstream(name) || named.contains(name) {
+            continue;
+        }
+        // Both sides hold to the grammar of RFC 9110 §5, so neither conversion fails.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(value.as_bytes()),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    if spec.via {
+        headers.append(VIA, worker.state.via.clone());
+    }
+    name_agent(&mut headers, spec.agent_name);
+    for (name, value) in &spec.fields {
+        headers.insert(name.clone(), value.clone());
+    }
+    match proof {
+        Proof::Nothing => {}
+        Proof::Held(held) => {
+            headers.remove(&spec.header);
+            if let Some(value) = &held.header {
+                headers.insert(spec.header.clone(), value.clone());
+            }
+        }
+        Proof::Agents(value) => {
+            headers.insert(spec.header.clone(), value.clone());
+        }
+    }
+    let mut outgoing = Request::new(body);
+    *outgoing.method_mut() = match *request.method() {
+        actix_web::http::Method::GET => Method::GET,
+        actix_web::http::Method::DELETE => Method::DELETE,
+        // The guard lets nothing else pass.
+        _ => Method::POST,
+    };
+    *outgoing.uri_mut() = Uri::from(call.target.clone());
+    *outgoing.headers_mut() = headers;
+    outgoing
+}
+
+fn name_agent(headers: &mut HeaderMap, how: AgentName) {
+    const OURS: &str = concat!("doorward/", env!("CARGO_PKG_VERSION"));
+    let agents = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    let name = match (how, agents) {
+        (AgentName::Forward, _) => return,
+        (AgentName::Append, Some(agents)) => format!("{agents} {OURS}"),
+        (AgentName::Append, None) | (AgentName::Replace, _) => OURS.to_owned(),
+    };
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(USER_AGENT, name);
+    }
+}

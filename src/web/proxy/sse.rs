@@ -1,0 +1,102 @@
+//! Where one event of a `text/event-stream` ends and the next has not begun: the only places at
+//! which something may be put in between (WHATWG HTML §9.2.5).
+
+/// Follows the bytes of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edge {
+    /// Nothing of an event has come since the last blank line.
+    between: bool,
+    /// Nothing has come since the last line end.
+    fresh_line: bool,
+    /// The last byte was CR: an LF that follows belongs to it.
+    after_cr: bool,
+}
+
+impl Edge {
+    /// The start of a stream.
+    pub(super) fn new() -> Self {
+        Self {
+            between: true,
+            fresh_line: true,
+            after_cr: false,
+        }
+    }
+
+    /// Takes note of a chunk.
+    pub(super) fn pass(&mut self, chunk: &[u8]) {
+        for byte in chunk {
+            let second_half = self.after_cr && *byte == b'\n';
+            self.after_cr = *byte == b'\r';
+            match byte {
+                b'\n' if second_half => {}
+                b'\r' | b'\n' => {
+                    self.between = self.fresh_line;
+                    self.fresh_line = true;
+                }
+                _ => {
+                    self.between = false;
+                    self.fresh_line = false;
+                }
+            }
+        }
+    }
+
+    /// Whether the stream is between two events now.
+    pub(super) fn is_between(self) -> bool {
+        self.between
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn after(chunks: &[&str]) -> bool {
+        let mut edge = Edge::new();
+        for chunk in chunks {
+            edge.pass(chunk.as_bytes());
+        }
+        edge.is_between()
+    }
+
+    #[test]
+    fn px_keepalive_comment_boundary() {
+        for whole in [
+            "",
+            "data: x\n\n",
+            "data: x\r\n\r\n",
+            "data: x\r\r",
+            ":\n\n",
+            "id: 1\n\n\n",
+        ] {
+            assert!(after(&[whole]), "{whole:?}");
+        }
+        for part in [
+            "d",
+            "data: x",
+            "data: x\n",
+            "data: x\r\n",
+            "data: x\r",
+            "a\n\nb\n",
+            "é",
+        ] {
+            assert!(!after(&[part]), "{part:?}");
+        }
+        assert!(after(&["data: x\r\n", "\r", "\n"]));
+        assert!(!after(&["data: x\r", "\n"]), "a split CRLF is one line end");
+        assert!(after(&["data: x\n", "\n"]));
+    }
+
+    proptest! {
+        #[test]
+        fn how_a_stream_is_cut_into_chunks_does_not_matter(
+            text in "([a:]|\r|\n|\r\n){0,24}",
+            cut in 0_usize..24,
+        ) {
+            let cut = cut.min(text.len());
+            prop_assert_eq!(after(&[&text]), after(&[&text[..cut], &text[cut..]]));
+        }
+    }
+}

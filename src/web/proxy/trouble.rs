@@ -1,0 +1,108 @@
+//! What went wrong with a call, in the words of the catalogue.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::LOCATION;
+use tracing::warn;
+
+use super::super::routes::SignInTold;
+use super::Worker;
+use super::admit::Call;
+use super::replay::NoBody;
+use crate::model::catalogue::{Code, Problem};
+use crate::model::fault::CredentialError;
+use crate::transport::{BodyLost, ForwardError};
+
+/// Why a call is answered by us.
+pub(super) enum Trouble {
+    /// In the shape that its message asks for.
+    Told(Box<Problem>),
+    /// 401: only for the local credential, and for tokens that agents bring themselves.
+    Unauthorized(Box<Problem>),
+    /// The same for programs that are configured to want it.
+    NotAuthenticated(Box<Problem>),
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        Self::Told(Box::new(problem))
+    }
+}
+
+/// Without a credential.
+pub(super) fn no_credential(worker: &Worker, call: &Call, error: &CredentialError) -> Trouble {
+    let now = worker.state.clock.now();
+    let problem = Problem::of_credential(call.route.account(), error, now);
+    let sign_in = matches!(error, CredentialError::LoginRequired(_));
+    if sign_in && call.route.spec.sign_in == SignInTold::Unauthorized {
+        return Trouble::NotAuthenticated(Box::new(problem));
+    }
+    problem.into()
+}
+
+pub(super) fn problem(call: &Call, code: Code) -> Problem {
+    Problem::new(code).with("upstream", call.route.account())
+}
+
+pub(super) fn invalid(call: &Call, why: &str) -> Problem {
+    problem(call, Code::UpstreamUnreachable).because(format!("its answer is invalid: {why}"))
+}
+
+pub(super) fn redirected(call: &Call, headers: &HeaderMap) -> Problem {
+    let place = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .map_or("another address", |place| {
+            place.split('?').next().unwrap_or(place)
+        });
+    problem(call, Code::UpstreamUnreachable)
+        .because(format!(
+            "it redirects to {place}; a credential is sent to the configured URL only"
+        ))
+        .next_step("set `url` of this upstream to where it really is")
+}
+
+pub(super) fn unrepeatable(call: &Call) -> Problem {
+    problem(call, Code::RefreshUnavailable)
+        .because("its token had just been replaced, and the request is too long to be sent again")
+        .next_step("repeat the call: it was not carried out")
+        .retry_after(Duration::from_secs(1))
+}
+
+pub(super) fn no_body(why: NoBody, longest: u64) -> Problem {
+    match why {
+        NoBody::TooLong(size) => {
+            let size =
+                size.map_or_else(|| "it is longer".to_owned(), |size| format!("{size} bytes"));
+            Problem::new(Code::BodyTooLarge)
+                .with("size", size)
+                .with("max_body", format!("{longest} bytes"))
+        }
+        NoBody::Unfinished => {
+            Problem::new(Code::BadRequest).with("detail", "the body ended before its length")
+        }
+    }
+}
+
+pub(super) fn transport_trouble(call: &Call, error: ForwardError) -> Trouble {
+    let text = error.to_string();
+    let problem = match error {
+        ForwardError::Connect(why) => problem(call, Code::UpstreamUnreachable).with("detail", why),
+        ForwardError::Tls(why) => problem(call, Code::UpstreamTls).with("detail", why),
+        ForwardError::ConnectTimedOut => {
+            let within = humantime::format_duration(call.route.spec.limits.connect);
+            problem(call, Code::UpstreamTimeout).because(format!("no connection within {within}"))
+        }
+        ForwardError::TimedOut => problem(call, Code::UpstreamTimeout).with(
+            "timeout",
+            humantime::format_duration(call.route.spec.limits.first_byte),
+        ),
+        ForwardError::Broken(_) => problem(call, Code::ConnectionLost),
+        ForwardError::Invalid(why) => invalid(call, &why),
+        ForwardError::Request(BodyLost::TooLong) => no_body(NoBody::TooLong(None), call.max_body),
+        ForwardError::Request(BodyLost::HungUp) => no_body(NoBody::Unfinished, call.max_body),
+    };
+    warn!(upstream = %call.route.account(), request = call.id.as_str(), error = text, "call failed");
+    problem.into()
+}
