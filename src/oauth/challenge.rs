@@ -1,0 +1,1 @@
+//! Reads `WWW-Authenticate`.

@@ -1,0 +1,1 @@
+//! Token requests and their answers.
