@@ -5,7 +5,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use url::{Origin, Url};
+
 use super::metadata::ServerMetadata;
+use super::{Pins, wellknown};
+use crate::http::{Reach, Zone};
 use crate::model::fault::TransientCause;
 
 /// What discovery found.
@@ -21,6 +25,8 @@ pub struct Discovered {
     pub resource_scopes: Option<Vec<String>>,
     /// Where the server came from.
     pub source: Source,
+    /// Where requests to it may go.
+    pub trust: Trust,
     /// What was asked, in order.
     pub trail: Vec<DiscoveryStep>,
 }
@@ -36,6 +42,49 @@ pub enum Source {
     PinnedEndpoints,
     /// The upstream's own origin (MCP 2025-03-26).
     LegacyOrigin,
+}
+
+/// Which addresses learned from servers may be spoken to (SE-01 to SE-03).
+#[derive(Clone, Debug)]
+pub struct Trust {
+    learned: Reach,
+    configured: Vec<Origin>,
+}
+
+impl Trust {
+    /// For what an upstream in `zone` leads to. Origins that the configuration names may lie
+    /// anywhere.
+    pub fn new(zone: Zone, pins: &Pins) -> Self {
+        let issuers = [&pins.issuer, &pins.allow_issuer]
+            .into_iter()
+            .filter_map(|issuer| Url::parse(issuer.as_deref()?).ok());
+        let endpoints = [
+            &pins.authorization_endpoint,
+            &pins.token_endpoint,
+            &pins.revocation_endpoint,
+        ];
+        let endpoints = endpoints.into_iter().filter_map(Clone::clone);
+        Self {
+            learned: Reach::from_within(zone),
+            configured: issuers.chain(endpoints).map(|url| url.origin()).collect(),
+        }
+    }
+
+    /// How far a request to `url` may go.
+    pub fn reach(&self, url: &Url) -> Reach {
+        if self.configured.contains(&url.origin()) {
+            Reach::ANYWHERE
+        } else {
+            self.learned
+        }
+    }
+
+    /// Whether `url` may be spoken to: https; or http on this machine, where what named it lives
+    /// on this machine too.
+    pub fn admits(&self, url: &Url) -> bool {
+        let plain = url.scheme() == "http";
+        wellknown::is_secure(url) && (!plain || self.reach(url).admits_host())
+    }
 }
 
 /// Discovery failed.
@@ -95,6 +144,12 @@ pub enum DiscoveryFault {
     /// An address that must be https is not.
     #[error("{url} is not https")]
     Insecure {
+        /// Which one.
+        url: String,
+    },
+    /// An address inside this network or machine, named by a server that is not.
+    #[error("{url} is not a public address")]
+    Forbidden {
         /// Which one.
         url: String,
     },

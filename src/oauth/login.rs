@@ -18,6 +18,7 @@ use super::metadata::IssSupport;
 use super::text::clean;
 use super::{Provider, wellknown};
 use crate::clock::Random;
+use crate::http::Reach;
 use crate::model::fault::OauthCode;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::{ClientRecord, GrantRecord};
@@ -40,6 +41,8 @@ pub struct LoginFacts {
     pub iss: IssSupport,
     /// Where the code is exchanged.
     pub token_endpoint: Url,
+    /// How far the code exchange may go.
+    pub reach: Reach,
     /// Where tokens are revoked.
     pub revocation_endpoint: Option<Url>,
     /// The client identity.
@@ -56,6 +59,19 @@ pub struct LoginFacts {
     pub started: Timestamp,
     /// After this instant its callback is refused.
     pub expires: Timestamp,
+}
+
+/// What a person starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// For which account.
+    pub account: AccountRef,
+    /// As which client: one of the issuer that was discovered.
+    pub client: ClientRecord,
+    /// Asking for which scopes; see [`super::scope::select`].
+    pub scopes: Vec<String>,
+    /// How long it may take; at most [`MAX_WINDOW`].
+    pub window: Duration,
 }
 
 /// A sign-in that waits for its callback.
@@ -167,21 +183,23 @@ impl fmt::Debug for Callback {
 }
 
 impl PendingLogin {
-    /// Starts a sign-in: makes its secrets and its URL. `scopes` come from [`super::scope`];
-    /// `client` must belong to the issuer that was discovered.
+    /// Starts a sign-in: makes its secrets and its URL.
     pub fn begin(
-        account: AccountRef,
         provider: &Provider,
         discovered: &Discovered,
-        client: ClientRecord,
-        scopes: Vec<String>,
-        window: Duration,
+        start: Start,
         now: Timestamp,
         random: &dyn Random,
     ) -> Result<Self, BeginFault> {
+        let Start {
+            account,
+            client,
+            scopes,
+            window,
+        } = start;
         let server = &discovered.server;
         let endpoint = &server.authorization_endpoint;
-        if !wellknown::fit_for_browser(endpoint) {
+        if !wellknown::is_secure(endpoint) {
             return Err(BeginFault::Endpoint(clean(endpoint.as_str(), 200)));
         }
         let redirect = RedirectUrl::new(provider.redirect_uri.clone())
@@ -210,6 +228,7 @@ impl PendingLogin {
             issuer: server.issuer.clone(),
             iss: server.iss,
             token_endpoint: server.token_endpoint.clone(),
+            reach: discovered.trust.reach(&server.token_endpoint),
             revocation_endpoint: server.revocation_endpoint.clone(),
             client,
             redirect_uri: provider.redirect_uri.clone(),

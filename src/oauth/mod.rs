@@ -11,21 +11,31 @@ pub mod metadata;
 pub mod registration;
 pub mod revoke;
 pub mod scope;
+mod seek;
 pub mod text;
 pub mod token;
 pub mod wellknown;
 
+use std::sync::Arc;
+
 use futures_util::future::LocalBoxFuture;
 use url::Url;
 
-use crate::model::fault::RefreshFailure;
+use crate::clock::Clock;
+use crate::http::OwnClient;
+use crate::model::fault::{RefreshFailure, TransientCause};
 use crate::model::record::{ClientAuth, ClientRecord, GrantRecord};
 use crate::model::secret::{AccessToken, ClientSecret};
 use crate::model::token::NewTokens;
 
-pub use discovery::{Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep};
-pub use login::{Callback, CallbackFault, Exchange, LoginFacts, PendingLogin};
-pub use registration::{ClientChoice, RegistrationFailure};
+pub use discovery::{
+    Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep, LookedFor, Source, StepOutcome,
+    Trust,
+};
+pub use login::{
+    Callback, CallbackFault, Exchange, LoginFacts, PendingLogin, Start, check_callback,
+};
+pub use registration::{ClientChoice, RegistrationFailure, choose};
 pub use revoke::Revocation;
 
 /// What the configuration says about signing in to one upstream account.
@@ -180,4 +190,99 @@ pub trait Authority {
 
     /// Deletes a registration (RFC 7592 §2.3), where the server offers that.
     fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation>;
+}
+
+/// The authorization servers themselves, over the network.
+#[derive(Clone)]
+pub struct OauthAuthority {
+    client: OwnClient,
+    clock: Arc<dyn Clock>,
+}
+
+impl OauthAuthority {
+    /// Speaks through `client`, whose thread its futures must run on.
+    pub fn new(client: OwnClient, clock: Arc<dyn Clock>) -> Self {
+        Self { client, clock }
+    }
+}
+
+impl Authority for OauthAuthority {
+    fn discover(
+        &self,
+        provider: &Provider,
+        known_issuers: &[String],
+    ) -> LocalBoxFuture<'static, Result<Discovered, DiscoveryFailure>> {
+        let walk = seek::discover(
+            self.client.clone(),
+            provider.clone(),
+            known_issuers.to_vec(),
+        );
+        Box::pin(walk)
+    }
+
+    fn register(
+        &self,
+        provider: &Provider,
+        discovered: &Discovered,
+        scopes: &[String],
+    ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
+        Box::pin(registration::register(
+            self.client.clone(),
+            Arc::clone(&self.clock),
+            provider.clone(),
+            discovered.clone(),
+            scopes.to_vec(),
+        ))
+    }
+
+    fn exchange(
+        &self,
+        exchange: Exchange,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let client = self.client.clone();
+        Box::pin(async move {
+            let result = client.send(token::code_request(&exchange)).await;
+            classify::token_outcome(result)
+        })
+    }
+
+    fn refresh(
+        &self,
+        grant: &GrantRecord,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let client = self.client.clone();
+        let request = token::refresh_request(grant);
+        Box::pin(async move {
+            let Some(request) = request else {
+                return Err(RefreshFailure::Transient {
+                    cause: TransientCause::Store("the grant cannot be refreshed".to_owned()),
+                    retry_after: None,
+                });
+            };
+            classify::token_outcome(client.send(request).await)
+        })
+    }
+
+    fn revoke(
+        &self,
+        grant: &GrantRecord,
+        access: Option<&AccessToken>,
+    ) -> LocalBoxFuture<'static, Revocation> {
+        Box::pin(revoke::revoke(
+            self.client.clone(),
+            grant.clone(),
+            access.cloned(),
+        ))
+    }
+
+    fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation> {
+        let own = self.client.clone();
+        let request = registration::delete_request(client);
+        Box::pin(async move {
+            match request {
+                Some(request) => revoke::outcome(own.send(request).await),
+                None => Revocation::NotOffered,
+            }
+        })
+    }
 }
