@@ -137,7 +137,7 @@ async fn read(socket: &mut TcpStream) -> Option<Seen> {
             body: body.to_owned(),
         };
         let length = seen.header("content-length").unwrap_or("0");
-        if body.len() >= length.parse().ok()? {
+        if body.len() >= length.parse::<usize>().ok()? {
             return Some(seen);
         }
     }

@@ -9,9 +9,11 @@ use crate::clock::SystemClock;
 
 fn client() -> OwnClient {
     install_crypto_provider();
+    let short = Duration::from_millis(200);
     let timeouts = Timeouts {
-        answer: Duration::from_millis(300),
-        ..Timeouts::default()
+        connect: Duration::from_secs(1),
+        handshake: short,
+        answer: short,
     };
     let tls = client_config(&TlsSettings::default());
     OwnClient::new(tls, Arc::new(SystemClock), timeouts)

@@ -12,6 +12,8 @@ pub mod registration;
 pub mod revoke;
 pub mod scope;
 mod seek;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod token;
 pub mod wellknown;
