@@ -1,1 +1,290 @@
-//! Placeholder until its first slice lands.
+//! The OAuth client: find the authorization server of an upstream, register there, sign a person
+//! in, refresh, revoke. [`Authority`] is what the actors see of it; [`OauthAuthority`] is its real
+//! form. A code, a verifier or a token goes only to an endpoint of the issuer that was validated
+//! for it, and nothing here ever repeats the request that presents an authorization code.
+
+pub mod challenge;
+pub mod classify;
+pub mod discovery;
+pub mod login;
+pub mod metadata;
+pub mod registration;
+pub mod revoke;
+pub mod scope;
+mod seek;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod token;
+pub mod wellknown;
+
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::http::OwnClient;
+use crate::model::fault::{RefreshFailure, TransientCause};
+use crate::model::record::{ClientAuth, ClientRecord, GrantRecord};
+use crate::model::secret::{AccessToken, ClientSecret};
+use crate::model::token::NewTokens;
+
+pub use discovery::{
+    Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep, LookedFor, Source, StepOutcome,
+    Trust,
+};
+pub use login::{
+    Callback, CallbackFault, Exchange, LoginFacts, PendingLogin, Start, check_callback,
+};
+pub use registration::{ClientChoice, RegistrationFailure, choose};
+pub use revoke::Revocation;
+
+/// What the configuration says about signing in to one upstream account.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The MCP endpoint.
+    pub upstream: Url,
+    /// Another address to ask for the challenge, where the endpoint itself gives none.
+    pub probe: Option<Url>,
+    /// Values that replace discovered ones.
+    pub pins: Pins,
+    /// Which client identity to use.
+    pub client: ClientPlan,
+    /// The name that a registration carries; a person sees it on the consent page.
+    pub client_name: String,
+    /// Where the browser comes back to.
+    pub redirect_uri: String,
+    /// Scopes to ask for instead of the discovered ones.
+    pub scopes: Option<Vec<String>>,
+    /// Scopes to ask for when nothing names any (environment mode only; otherwise empty).
+    pub default_scopes: Vec<String>,
+    /// The `resource` parameter.
+    pub resource: ResourcePlan,
+    /// How closely the metadata of the resource must name it.
+    pub resource_match: ResourceMatch,
+    /// Further parameters of the authorization request.
+    pub extra_authorize: Vec<(String, String)>,
+    /// What to do with an upstream that publishes no metadata of the resource.
+    pub legacy: Legacy,
+}
+
+impl Provider {
+    /// Everything discovered, nothing pinned: what `auth = { kind = "oauth" }` means.
+    pub fn discovered(upstream: Url, redirect_uri: String) -> Self {
+        Self {
+            upstream,
+            probe: None,
+            pins: Pins::default(),
+            client: ClientPlan::Register,
+            client_name: "doorward".to_owned(),
+            redirect_uri,
+            scopes: None,
+            default_scopes: Vec::new(),
+            resource: ResourcePlan::Auto,
+            resource_match: ResourceMatch::Prefix,
+            extra_authorize: Vec::new(),
+            legacy: Legacy::Refuse,
+        }
+    }
+}
+
+/// Values of the configuration that discovery does not overrule.
+#[derive(Clone, Debug, Default)]
+pub struct Pins {
+    /// The authorization server.
+    pub issuer: Option<String>,
+    /// An issuer to accept although it is not the one that was asked (a named exception).
+    pub allow_issuer: Option<String>,
+    /// With `token_endpoint`: no discovery at all.
+    pub authorization_endpoint: Option<Url>,
+    /// With `authorization_endpoint`: no discovery at all.
+    pub token_endpoint: Option<Url>,
+    /// Where tokens are revoked.
+    pub revocation_endpoint: Option<Url>,
+}
+
+/// Which client identity to use.
+#[derive(Clone, Debug)]
+pub enum ClientPlan {
+    /// The one in the configuration.
+    Configured {
+        /// Its id.
+        client_id: String,
+        /// Its secret, where it has one.
+        client_secret: Option<ClientSecret>,
+        /// How it authenticates; `None` lets the metadata decide.
+        auth: Option<ClientAuth>,
+    },
+    /// The one registered earlier, or a new registration.
+    Register,
+    /// The one registered earlier, and never a new one.
+    Never,
+}
+
+/// What goes into the `resource` parameter (RFC 8707).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourcePlan {
+    /// What the metadata of the resource says, else the upstream's canonical URL.
+    Auto,
+    /// This.
+    Fixed(String),
+    /// Nothing.
+    Off,
+}
+
+/// How closely the metadata of the resource must name the upstream (RFC 9728 §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceMatch {
+    /// Exactly.
+    Strict,
+    /// By its URL, or by a parent of it on the same origin.
+    Prefix,
+}
+
+/// What to do with an upstream without protected resource metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Legacy {
+    /// Fail, and say what was tried.
+    Refuse,
+    /// Take the upstream's origin for the authorization server, as MCP 2025-03-26 did.
+    Allow,
+}
+
+/// The authorization servers, as the actors see them. Every future owns what it needs, so that an
+/// actor can let it run beside itself; none may be dropped by a caller that hangs up.
+pub trait Authority {
+    /// Finds the authorization server of an upstream. `known_issuers` are those with a stored
+    /// registration; of several servers offered, one of them is preferred.
+    fn discover(
+        &self,
+        provider: &Provider,
+        known_issuers: &[String],
+    ) -> LocalBoxFuture<'static, Result<Discovered, DiscoveryFailure>>;
+
+    /// Registers a client there (RFC 7591). Ask [`registration::choose`] first whether to.
+    fn register(
+        &self,
+        provider: &Provider,
+        discovered: &Discovered,
+        scopes: &[String],
+    ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>>;
+
+    /// Exchanges the code of a finished sign-in. Sent once, whatever happens.
+    fn exchange(
+        &self,
+        exchange: Exchange,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
+
+    /// Presents the refresh token of `grant`, at its own token endpoint, as its own client. Sent
+    /// once; whether to present it again is decided by `model::refresh`.
+    fn refresh(
+        &self,
+        grant: &GrantRecord,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
+
+    /// Revokes the refresh token, then the access token (RFC 7009).
+    fn revoke(
+        &self,
+        grant: &GrantRecord,
+        access: Option<&AccessToken>,
+    ) -> LocalBoxFuture<'static, Revocation>;
+
+    /// Deletes a registration (RFC 7592 §2.3), where the server offers that.
+    fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation>;
+}
+
+/// The authorization servers themselves, over the network.
+#[derive(Clone)]
+pub struct OauthAuthority {
+    client: OwnClient,
+    clock: Arc<dyn Clock>,
+}
+
+impl OauthAuthority {
+    /// Speaks through `client`, whose thread its futures must run on.
+    pub fn new(client: OwnClient, clock: Arc<dyn Clock>) -> Self {
+        Self { client, clock }
+    }
+}
+
+impl Authority for OauthAuthority {
+    fn discover(
+        &self,
+        provider: &Provider,
+        known_issuers: &[String],
+    ) -> LocalBoxFuture<'static, Result<Discovered, DiscoveryFailure>> {
+        let walk = seek::discover(
+            self.client.clone(),
+            provider.clone(),
+            known_issuers.to_vec(),
+        );
+        Box::pin(walk)
+    }
+
+    fn register(
+        &self,
+        provider: &Provider,
+        discovered: &Discovered,
+        scopes: &[String],
+    ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
+        Box::pin(registration::register(
+            self.client.clone(),
+            Arc::clone(&self.clock),
+            provider.clone(),
+            discovered.clone(),
+            scopes.to_vec(),
+        ))
+    }
+
+    fn exchange(
+        &self,
+        exchange: Exchange,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let client = self.client.clone();
+        Box::pin(async move {
+            let result = client.send(token::code_request(&exchange)).await;
+            classify::token_outcome(result)
+        })
+    }
+
+    fn refresh(
+        &self,
+        grant: &GrantRecord,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let client = self.client.clone();
+        let request = token::refresh_request(grant);
+        Box::pin(async move {
+            let Some(request) = request else {
+                return Err(RefreshFailure::Transient {
+                    cause: TransientCause::Store("the grant cannot be refreshed".to_owned()),
+                    retry_after: None,
+                });
+            };
+            classify::token_outcome(client.send(request).await)
+        })
+    }
+
+    fn revoke(
+        &self,
+        grant: &GrantRecord,
+        access: Option<&AccessToken>,
+    ) -> LocalBoxFuture<'static, Revocation> {
+        Box::pin(revoke::revoke(
+            self.client.clone(),
+            grant.clone(),
+            access.cloned(),
+        ))
+    }
+
+    fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation> {
+        let own = self.client.clone();
+        let request = registration::delete_request(client);
+        Box::pin(async move {
+            match request {
+                Some(request) => revoke::outcome(own.send(request).await),
+                None => Revocation::NotOffered,
+            }
+        })
+    }
+}

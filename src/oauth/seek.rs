@@ -1,0 +1,468 @@
+//! The walk of a discovery: challenge, metadata of the resource, metadata of the server. 4xx and
+//! documents that are not metadata mean "not here"; 5xx and silence mean "not now", never "not
+//! there"; a document about somebody else ends the walk.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::{ACCEPT, HeaderName};
+use serde_json::json;
+use url::Url;
+
+use super::challenge::{Challenge, challenges, to_follow};
+use super::classify::cause_of;
+use super::discovery::{
+    Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep, LookedFor, Source, StepOutcome,
+    Trust,
+};
+use super::metadata::{
+    IssSupport, RawServer, ResourceMetadata, Retrieval, ServerFault, ServerMetadata,
+};
+use super::text::clean;
+use super::{Legacy, Provider, ResourcePlan, wellknown};
+use crate::http::{Answer, BodyPolicy, NotSent, OwnClient, Reach, Request, TransportFault};
+use crate::model::fault::TransientCause;
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Finds the authorization server of an upstream.
+pub(super) async fn discover(
+    client: OwnClient,
+    provider: Provider,
+    known_issuers: Vec<String>,
+) -> Result<Discovered, DiscoveryFailure> {
+    let zone = client.zone_of(&provider.upstream).await;
+    let mut walk = Walk {
+        client,
+        trust: Trust::new(zone, &provider.pins),
+        provider,
+        known_issuers,
+        trail: Vec::new(),
+    };
+    match walk.run().await {
+        Ok(found) => Ok(Discovered {
+            resource: walk.resource(found.resource),
+            server: found.server,
+            challenge_scopes: found.challenge_scopes,
+            resource_scopes: found.resource_scopes,
+            source: found.source,
+            trust: walk.trust,
+            trail: walk.trail,
+        }),
+        Err(fault) => Err(DiscoveryFailure {
+            fault,
+            trail: walk.trail,
+        }),
+    }
+}
+
+struct Walk {
+    client: OwnClient,
+    trust: Trust,
+    provider: Provider,
+    known_issuers: Vec<String>,
+    trail: Vec<DiscoveryStep>,
+}
+
+struct Found {
+    server: ServerMetadata,
+    resource: Option<String>,
+    challenge_scopes: Option<Vec<String>>,
+    resource_scopes: Option<Vec<String>>,
+    source: Source,
+}
+
+impl Walk {
+    async fn run(&mut self) -> Result<Found, DiscoveryFault> {
+        if !wellknown::is_secure(&self.provider.upstream) {
+            return Err(insecure(&self.provider.upstream));
+        }
+        if let Some(server) = self.pinned_endpoints()? {
+            return Ok(Found {
+                server,
+                resource: None,
+                challenge_scopes: None,
+                resource_scopes: None,
+                source: Source::PinnedEndpoints,
+            });
+        }
+        let pinned = self.provider.pins.issuer.clone();
+        let challenge = self.challenge(pinned.is_some()).await?;
+        let challenge_scopes = challenge.as_ref().and_then(Challenge::scopes);
+        let resource = match self.resource_metadata(challenge.as_ref()).await {
+            Ok(resource) => resource,
+            // Whoever names the issuer needs no document to say it; the trail shows what failed.
+            Err(_) if pinned.is_some() => None,
+            Err(fault) => return Err(fault),
+        };
+        let (server, source) = match (pinned, &resource) {
+            (Some(issuer), _) => (self.server(&issuer).await?, Source::PinnedIssuer),
+            (None, Some(resource)) => {
+                let issuer = self.choose(&resource.authorization_servers)?;
+                (self.server(&issuer).await?, Source::ResourceMetadata)
+            }
+            (None, None) if self.provider.legacy == Legacy::Allow => {
+                (self.legacy_server().await?, Source::LegacyOrigin)
+            }
+            (None, None) => return Err(DiscoveryFault::NoResourceMetadata),
+        };
+        let (resource, resource_scopes) = match resource {
+            Some(found) => (Some(found.resource), found.scopes_supported),
+            None => (None, None),
+        };
+        Ok(Found {
+            server,
+            resource,
+            challenge_scopes,
+            resource_scopes,
+            source,
+        })
+    }
+
+    /// OC-35: the string of the metadata byte for byte, so that server, resource and audience
+    /// agree.
+    fn resource(&self, named: Option<String>) -> Option<String> {
+        match &self.provider.resource {
+            ResourcePlan::Off => None,
+            ResourcePlan::Fixed(resource) => Some(resource.clone()),
+            ResourcePlan::Auto => Some(
+                named.unwrap_or_else(|| wellknown::canonical_resource(&self.provider.upstream)),
+            ),
+        }
+    }
+
+    fn pinned_endpoints(&mut self) -> Result<Option<ServerMetadata>, DiscoveryFault> {
+        let pins = &self.provider.pins;
+        let (authorization_endpoint, token_endpoint) =
+            match (&pins.authorization_endpoint, &pins.token_endpoint) {
+                (None, None) => return Ok(None),
+                (Some(authorization), Some(token)) => (authorization.clone(), token.clone()),
+                _ => return Err(DiscoveryFault::HalfPinned),
+            };
+        let endpoints = [&authorization_endpoint, &token_endpoint];
+        if let Some(url) = endpoints.into_iter().find(|url| !wellknown::is_secure(url)) {
+            return Err(insecure(url));
+        }
+        let (issuer, iss) = match &pins.issuer {
+            Some(issuer) => (issuer.clone(), IssSupport::NotAdvertised),
+            None => (
+                wellknown::origin(&token_endpoint),
+                IssSupport::IssuerUnknown,
+            ),
+        };
+        let server = ServerMetadata {
+            issuer,
+            authorization_endpoint,
+            token_endpoint,
+            registration_endpoint: None,
+            revocation_endpoint: pins.revocation_endpoint.clone(),
+            scopes_supported: None,
+            auth_methods: None,
+            iss,
+        };
+        let url = server.token_endpoint.to_string();
+        self.note(
+            LookedFor::ServerMetadata,
+            url,
+            StepOutcome::Pinned,
+            Duration::ZERO,
+        );
+        Ok(Some(server))
+    }
+
+    /// Asks the endpoint, without a credential, as a client would.
+    async fn challenge(&mut self, optional: bool) -> Result<Option<Challenge>, DiscoveryFault> {
+        let url = self.provider.probe.clone();
+        let request = match url {
+            Some(url) => Request::get(url),
+            None => Request::post_json(self.provider.upstream.clone(), &initialize()),
+        };
+        let url = self
+            .provider
+            .probe
+            .as_ref()
+            .unwrap_or(&self.provider.upstream);
+        let url = url.clone();
+        let accept = HeaderValue::from_static("application/json, text/event-stream");
+        let request = request
+            .header(ACCEPT, accept)
+            .body(BodyPolicy::Ignore)
+            .reach(Reach::ANYWHERE)
+            .within(PATIENCE);
+        let (answer, took) = self.ask(request).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) => {
+                let failed = self.failed(LookedFor::Challenge, &url, &fault, took);
+                return if optional { Ok(None) } else { Err(failed) };
+            }
+        };
+        let found = challenges(&answer.headers);
+        // Only a 401 starts an authorization; other answers leave the well-known places.
+        let followed = (answer.status == 401).then(|| to_follow(&found)).flatten();
+        let pointer = followed.and_then(|challenge| challenge.param("resource_metadata"));
+        let outcome = match pointer {
+            Some(_) => StepOutcome::Found,
+            None => StepOutcome::NoPointer(answer.status),
+        };
+        let followed = followed.cloned();
+        self.note(LookedFor::Challenge, url.to_string(), outcome, took);
+        Ok(followed)
+    }
+
+    async fn resource_metadata(
+        &mut self,
+        challenge: Option<&Challenge>,
+    ) -> Result<Option<ResourceMetadata>, DiscoveryFault> {
+        let endpoint = self.provider.upstream.clone();
+        let pointer = challenge.and_then(|challenge| challenge.param("resource_metadata"));
+        let candidates = if let Some(pointer) = pointer {
+            // Some servers write it relative.
+            let url = endpoint
+                .join(pointer)
+                .map_err(|_| DiscoveryFault::Malformed {
+                    url: clean(pointer, 200),
+                    what: "the pointer to the metadata is not a URL",
+                })?;
+            vec![(url, Retrieval::Header)]
+        } else {
+            let mut urls = wellknown::resource_metadata(&endpoint);
+            let root = urls.pop().map(|url| (url, Retrieval::Root));
+            let paths = urls.into_iter().map(|url| (url, Retrieval::Path));
+            paths.chain(root).collect()
+        };
+        for (url, found) in candidates {
+            let looked_for = LookedFor::ResourceMetadata;
+            let Some(document) = self
+                .fetch(looked_for, &url, ResourceMetadata::parse)
+                .await?
+            else {
+                continue;
+            };
+            if !document.is_about(&endpoint, found, self.provider.resource_match) {
+                self.unusable("it is about another resource");
+                return Err(DiscoveryFault::ResourceMismatch {
+                    expected: endpoint.to_string(),
+                    got: clean(&document.resource, 200),
+                });
+            }
+            return Ok(Some(document));
+        }
+        Ok(None)
+    }
+
+    /// OC-07: by configuration (which is not asked here), by registration, else the first.
+    fn choose(&self, offered: &[String]) -> Result<String, DiscoveryFault> {
+        let known = |issuer: &&String| self.known_issuers.contains(issuer);
+        let chosen = offered.iter().find(known).or_else(|| offered.first());
+        chosen.cloned().ok_or(DiscoveryFault::NoResourceMetadata)
+    }
+
+    async fn server(&mut self, issuer: &str) -> Result<ServerMetadata, DiscoveryFault> {
+        let named = clean(issuer, 200);
+        let url = Url::parse(issuer)
+            .ok()
+            .filter(|url| url.query().is_none() && url.fragment().is_none())
+            .ok_or(DiscoveryFault::Malformed {
+                url: named.clone(),
+                what: "the issuer is not a URL",
+            })?;
+        for candidate in wellknown::server_metadata(&url) {
+            let Some(raw) = self.server_at(&candidate).await? else {
+                continue;
+            };
+            let excepted = self.provider.pins.allow_issuer.as_deref() == Some(&raw.issuer);
+            if raw.issuer != issuer && !excepted {
+                self.unusable("it is about another server");
+                return Err(DiscoveryFault::IssuerMismatch {
+                    expected: named,
+                    got: clean(&raw.issuer, 200),
+                });
+            }
+            return self.validated(raw, &candidate);
+        }
+        Err(DiscoveryFault::NoServerMetadata { issuer: named })
+    }
+
+    /// MCP 2025-03-26: the upstream's origin is the server, with or without metadata.
+    async fn legacy_server(&mut self) -> Result<ServerMetadata, DiscoveryFault> {
+        let issuer = wellknown::origin(&self.provider.upstream);
+        let root = Url::parse(&issuer).map_err(|_| DiscoveryFault::NoResourceMetadata)?;
+        for candidate in wellknown::server_metadata(&root) {
+            let Some(raw) = self.server_at(&candidate).await? else {
+                continue;
+            };
+            if raw.issuer.trim_end_matches('/') != issuer {
+                self.unusable("it is about another server");
+                return Err(DiscoveryFault::IssuerMismatch {
+                    expected: issuer,
+                    got: clean(&raw.issuer, 200),
+                });
+            }
+            return self.validated(raw, &candidate);
+        }
+        let at = |path| {
+            root.join(path)
+                .map_err(|_| DiscoveryFault::NoResourceMetadata)
+        };
+        Ok(ServerMetadata {
+            issuer: issuer.clone(),
+            authorization_endpoint: at("/authorize")?,
+            token_endpoint: at("/token")?,
+            registration_endpoint: Some(at("/register")?),
+            revocation_endpoint: None,
+            scopes_supported: None,
+            auth_methods: Some(vec!["none".to_owned()]),
+            iss: IssSupport::NotAdvertised,
+        })
+    }
+
+    async fn server_at(&mut self, url: &Url) -> Result<Option<RawServer>, DiscoveryFault> {
+        self.fetch(LookedFor::ServerMetadata, url, RawServer::parse)
+            .await
+    }
+
+    fn validated(&mut self, raw: RawServer, at: &Url) -> Result<ServerMetadata, DiscoveryFault> {
+        let issuer = clean(&raw.issuer, 200);
+        let trust = self.trust.clone();
+        let (why, fault) = match raw.validate(|url| trust.admits(url)) {
+            Ok(mut server) => {
+                if let Some(pinned) = &self.provider.pins.revocation_endpoint {
+                    server.revocation_endpoint = Some(pinned.clone());
+                }
+                return Ok(server);
+            }
+            Err(ServerFault::NoPkce) => (
+                "it does not offer PKCE with S256",
+                DiscoveryFault::NoPkce { issuer },
+            ),
+            Err(ServerFault::Endpoint(url)) => {
+                ("an endpoint is not https", DiscoveryFault::Insecure { url })
+            }
+            Err(ServerFault::Malformed(what)) => {
+                let url = at.to_string();
+                (what, DiscoveryFault::Malformed { url, what })
+            }
+        };
+        self.unusable(why);
+        Err(fault)
+    }
+
+    /// One document: `None` where there is none.
+    async fn fetch<T>(
+        &mut self,
+        looked_for: LookedFor,
+        url: &Url,
+        parse: impl Fn(&[u8]) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, DiscoveryFault> {
+        if !self.trust.admits(url) {
+            return Err(insecure(url));
+        }
+        let mut request = Request::get(url.clone())
+            .reach(self.trust.reach(url))
+            .within(PATIENCE);
+        if self.provider.legacy == Legacy::Allow {
+            let version = HeaderName::from_static("mcp-protocol-version");
+            request = request.header(version, HeaderValue::from_static("2025-03-26"));
+        }
+        let (answer, took) = self.ask(request).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) => return Err(self.failed(looked_for, url, &fault, took)),
+        };
+        let text = url.to_string();
+        match answer.status {
+            200 => match parse(&answer.body) {
+                Ok(document) => {
+                    self.note(looked_for, text, StepOutcome::Found, took);
+                    Ok(Some(document))
+                }
+                // A page for every address is what many web servers have.
+                Err(why) => {
+                    self.note(looked_for, text, StepOutcome::Unusable(why), took);
+                    Ok(None)
+                }
+            },
+            status @ (408 | 429 | 500..) => {
+                let cause = TransientCause::Status(status);
+                self.note(
+                    looked_for,
+                    text.clone(),
+                    StepOutcome::Failed(cause.clone()),
+                    took,
+                );
+                Err(DiscoveryFault::Transient {
+                    url: text,
+                    cause,
+                    retry_after: answer.retry_after(),
+                })
+            }
+            status => {
+                self.note(looked_for, text, StepOutcome::Absent(status), took);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn ask(&self, request: Request) -> (Result<Answer, TransportFault>, Duration) {
+        let answer = self.client.send(request).await;
+        let took = answer.as_ref().map_or(Duration::ZERO, Answer::took);
+        (answer, took)
+    }
+
+    fn failed(
+        &mut self,
+        looked_for: LookedFor,
+        url: &Url,
+        fault: &TransportFault,
+        took: Duration,
+    ) -> DiscoveryFault {
+        let cause = cause_of(fault);
+        let outcome = StepOutcome::Failed(cause.clone());
+        self.note(looked_for, url.to_string(), outcome, took);
+        let url = clean(url.as_str(), 200);
+        match fault {
+            TransportFault::NotSent(NotSent::Forbidden(_)) => DiscoveryFault::Forbidden { url },
+            _ => DiscoveryFault::Transient {
+                url,
+                cause,
+                retry_after: None,
+            },
+        }
+    }
+
+    fn note(&mut self, looked_for: LookedFor, url: String, outcome: StepOutcome, took: Duration) {
+        self.trail.push(DiscoveryStep {
+            looked_for,
+            url: clean(&url, 300),
+            outcome,
+            took,
+        });
+    }
+
+    fn unusable(&mut self, why: &'static str) {
+        if let Some(step) = self.trail.last_mut() {
+            step.outcome = StepOutcome::Unusable(why);
+        }
+    }
+}
+
+fn insecure(url: &Url) -> DiscoveryFault {
+    DiscoveryFault::Insecure {
+        url: clean(url.as_str(), 200),
+    }
+}
+
+fn initialize() -> serde_json::Value {
+    json!({
+        "jsonrpc": "2.0",
+        "id": "doorward-discovery",
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "doorward", "version": env!("CARGO_PKG_VERSION") },
+        },
+    })
+}
