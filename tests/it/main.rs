@@ -1,7 +1,5 @@
 //! Tests of the whole, one module a topic.
 
-#[cfg(target_os = "linux")]
-
 mod admission;
 mod cli;
 mod crash;
@@ -9,6 +7,7 @@ mod credentials;
 mod fields;
 mod gateway;
 mod guard;
+#[cfg(target_os = "linux")]
 mod keyring;
 mod own_tokens;
 mod pressure;
