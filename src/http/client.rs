@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::{ConnectError, SendRequestError};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::StreamExt;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::ClientConfig;
 use url::{Host, Url};
 
-use super::address::{Reach, Zone, is_this_machine, zone};
+use super::address::{Zone, is_this_machine, zone};
+use super::message::{Answer, BodyPolicy, Request, host_of};
 use super::tls::TlsFault;
-use super::{Lost, METADATA_BODY_LIMIT, NotSent, TransportFault, retry_after};
+use super::{Lost, NotSent, TransportFault};
 use crate::clock::Clock;
-use crate::model::time::Timestamp;
 
 /// How many addresses of one name are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -51,42 +49,6 @@ pub struct OwnClient {
     tls: Result<Arc<ClientConfig>, TlsFault>,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
-}
-
-/// What to send.
-#[derive(Clone)]
-pub struct Request {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
-    limit: usize,
-    reach: Reach,
-    body_policy: BodyPolicy,
-    answer: Option<Duration>,
-}
-
-/// What to do with the body of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyPolicy {
-    /// Read it to its end, within the limit.
-    Read,
-    /// Leave it: it may be an event stream without an end.
-    Ignore,
-}
-
-/// A whole answer.
-pub struct Answer {
-    /// Its status.
-    pub status: u16,
-    /// Its header fields.
-    pub headers: HeaderMap,
-    /// Its body; empty where it was not to be read.
-    pub body: Bytes,
-    /// When the request was started: what lifetimes in the answer are counted from.
-    pub sent: Timestamp,
-    /// When the answer was complete.
-    pub received: Timestamp,
 }
 
 impl OwnClient {
@@ -249,110 +211,6 @@ impl fmt::Debug for OwnClient {
     }
 }
 
-impl Request {
-    /// A GET that wants JSON.
-    pub fn get(url: Url) -> Self {
-        Self::new(Method::GET, url)
-    }
-
-    /// A request without a body.
-    pub fn new(method: Method, url: Url) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let agent = concat!("doorward/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if let Ok(host) = HeaderValue::from_str(&authority(&url)) {
-            headers.insert(HOST, host);
-        }
-        Self {
-            method,
-            url,
-            headers,
-            body: Bytes::new(),
-            limit: METADATA_BODY_LIMIT,
-            reach: Reach::PUBLIC,
-            body_policy: BodyPolicy::Read,
-            answer: None,
-        }
-    }
-
-    /// A POST of a form.
-    pub fn post_form(url: Url, form: String) -> Self {
-        Self::new(Method::POST, url).with_body("application/x-www-form-urlencoded", form.into())
-    }
-
-    /// A POST of a JSON document.
-    pub fn post_json(url: Url, document: &serde_json::Value) -> Self {
-        let text = document.to_string();
-        Self::new(Method::POST, url).with_body("application/json", text.into())
-    }
-
-    fn with_body(mut self, kind: &'static str, body: Bytes) -> Self {
-        self.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        self.body = body;
-        self
-    }
-
-    /// Adds or replaces a header field.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// How much of a body is read at most.
-    #[must_use]
-    pub fn limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes;
-        self
-    }
-
-    /// Where it may go; the internet only unless said otherwise.
-    #[must_use]
-    pub fn reach(mut self, reach: Reach) -> Self {
-        self.reach = reach;
-        self
-    }
-
-    /// What to do with the body.
-    #[must_use]
-    pub fn body(mut self, policy: BodyPolicy) -> Self {
-        self.body_policy = policy;
-        self
-    }
-
-    /// How long the exchange may take, instead of the client's own limit.
-    #[must_use]
-    pub fn within(mut self, time: Duration) -> Self {
-        self.answer = Some(time);
-        self
-    }
-}
-
-impl Answer {
-    /// How long the server asks to wait, bounded.
-    pub fn retry_after(&self) -> Option<Duration> {
-        retry_after(&self.headers, self.received)
-    }
-
-    /// How long the exchange took.
-    pub fn took(&self) -> Duration {
-        self.received.since(self.sent)
-    }
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body may hold tokens.
-        f.debug_struct("Answer")
-            .field("status", &self.status)
-            .field("bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
 /// What awc says, conservatively: everything that is not certainly before the first byte counts
 /// as sent.
 fn fault(error: SendRequestError) -> TransportFault {
@@ -413,17 +271,5 @@ fn check_length(headers: &HeaderMap, got: usize) -> Result<(), Lost> {
     match announced.and_then(|length| length.trim().parse::<usize>().ok()) {
         Some(length) if length != got => Err(Lost::Broken),
         _ => Ok(()),
-    }
-}
-
-fn host_of(url: &Url) -> String {
-    url.host_str().unwrap_or("an empty name").to_owned()
-}
-
-fn authority(url: &Url) -> String {
-    let host = host_of(url);
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
     }
 }

@@ -103,11 +103,14 @@ impl Fake {
 
 /// An answer with a length.
 pub(crate) fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Deed {
-    let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
-    for (name, value) in fields {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    Deed::Say(format!("{text}\r\n{body}"))
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let (length, fields) = (body.len(), fields.concat());
+    Deed::Say(format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+    ))
 }
 
 /// A JSON answer.

@@ -12,15 +12,17 @@ mod client;
 mod control;
 #[cfg(test)]
 pub(crate) mod fake;
+mod message;
 mod retry_after;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use address::{Reach, Zone, is_this_machine, zone};
-pub use client::{Answer, BodyPolicy, OwnClient, Request, Timeouts};
+pub use client::{OwnClient, Timeouts};
 #[cfg(unix)]
 pub use control::{ControlAnswer, ControlClient, ControlFault, ControlStream};
+pub use message::{Answer, BodyPolicy, Request};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use tls::{TlsFault, TlsSettings, client_config, install_crypto_provider};
 

@@ -179,7 +179,7 @@ mod control {
 
     use super::*;
 
-    async fn daemon(bytes: &'static str) -> (tempfile::TempDir, ControlClient) {
+    fn daemon(bytes: &'static str) -> (tempfile::TempDir, ControlClient) {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("control.sock");
         let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
@@ -194,7 +194,7 @@ mod control {
 
     #[tokio::test]
     async fn the_control_socket_carries_json_both_ways() {
-        let (_dir, client) = daemon("HTTP/1.1 409 X\r\ncontent-length: 9\r\n\r\n{\"no\": 1}").await;
+        let (_dir, client) = daemon("HTTP/1.1 409 X\r\ncontent-length: 9\r\n\r\n{\"no\": 1}");
         let body = json!({ "label": "x" });
         let answer = client
             .request(http::Method::POST, "/v1/sessions", Some(&body))
@@ -207,7 +207,7 @@ mod control {
     async fn a_stream_tells_its_end_from_a_broken_connection() {
         let head = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
         let whole = format!("{head}6\r\n{{}}\n{{}}\n\r\n2\r\n[]\r\n0\r\n\r\n").leak();
-        let (_dir, client) = daemon(whole).await;
+        let (_dir, client) = daemon(whole);
         let mut stream = client
             .stream(http::Method::GET, "/v1/events", None)
             .await
@@ -219,7 +219,7 @@ mod control {
         assert_eq!(lines, ["{}", "{}", "[]"]);
 
         let cut = format!("{head}6\r\n{{}}\n{{}}").leak();
-        let (_dir, client) = daemon(cut).await;
+        let (_dir, client) = daemon(cut);
         let mut stream = client
             .stream(http::Method::GET, "/v1/events", None)
             .await

@@ -249,23 +249,23 @@ fn selected(provider: &Provider, discovered: &Discovered, more: &[&str]) -> Stri
     scope::select(provider, discovered, &more).join(" ")
 }
 
-fn words(text: &str) -> Option<Vec<String>> {
-    Some(text.split_whitespace().map(str::to_owned).collect())
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
 fn oc_scope_selection_order() {
     let mut provider = provider(url("https://h.example/mcp"));
     let mut found = discovered();
-    found.server.scopes_supported = words("everything admin");
+    found.server.scopes_supported = Some(words("everything admin"));
     assert_eq!(
         selected(&provider, &found, &[]),
         "",
         "never all of the server's"
     );
-    found.resource_scopes = words("read write");
+    found.resource_scopes = Some(words("read write"));
     assert_eq!(selected(&provider, &found, &[]), "read write");
-    found.challenge_scopes = words("special");
+    found.challenge_scopes = Some(words("special"));
     assert_eq!(
         selected(&provider, &found, &[]),
         "special",
@@ -275,20 +275,20 @@ fn oc_scope_selection_order() {
         selected(&provider, &found, &["extra", "special"]),
         "special extra"
     );
-    provider.scopes = words("mine");
+    provider.scopes = Some(words("mine"));
     assert_eq!(selected(&provider, &found, &[]), "mine");
 }
 
 #[test]
 fn seed_s4_04_default_scopes_only_where_nothing_names_any() {
     let mut provider = provider(url("https://h.example/mcp"));
-    provider.default_scopes = words("mcp:tools mcp:resources offline_access").expect("words");
+    provider.default_scopes = words("mcp:tools mcp:resources offline_access");
     let mut found = discovered();
     assert_eq!(
         selected(&provider, &found, &[]),
         "mcp:tools mcp:resources offline_access"
     );
-    found.resource_scopes = words("read");
+    found.resource_scopes = Some(words("read"));
     assert_eq!(selected(&provider, &found, &[]), "read");
 }
 
@@ -296,9 +296,9 @@ fn seed_s4_04_default_scopes_only_where_nothing_names_any() {
 fn oc_offline_access_conditional() {
     let mut provider = provider(url("https://h.example/mcp"));
     let mut found = discovered();
-    found.resource_scopes = words("openid");
+    found.resource_scopes = Some(words("openid"));
     assert_eq!(selected(&provider, &found, &[]), "openid");
-    found.server.scopes_supported = words("openid offline_access");
+    found.server.scopes_supported = Some(words("openid offline_access"));
     assert_eq!(selected(&provider, &found, &[]), "openid offline_access");
     let login = begin(&provider, &found, &["openid", "offline_access"]);
     assert_eq!(query(&login)["prompt"], "consent");

@@ -51,7 +51,7 @@ fn authority() -> (OauthAuthority, Arc<ManualClock>) {
         Err(TlsFault::NoTrust("a test".to_owned())),
         clock.clone(),
         Timeouts {
-            connect: Duration::from_secs(2),
+            connect: Duration::from_millis(500),
             handshake: Duration::from_millis(100),
             answer: Duration::from_millis(200),
         },
