@@ -1,10 +1,37 @@
 //! Wiring: start, reload, signals, drain, stop.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::config::LogFormat;
+use actix_rt::{Arbiter, System};
+use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::actor::directory::Directory;
+use crate::actor::pending::PendingLogins;
+use crate::actor::{Deps, Settle};
+use crate::api;
+use crate::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::config::{self, Changes, Config, Inputs, LogFormat};
+use crate::http::{OwnClient, Timeouts, TlsSettings, client_config, install_crypto_provider};
+use crate::ledger::{CredentialSource, Ledger, SessionCell};
 use crate::model::catalogue::{Code, Problem};
+use crate::oauth::{Authority, OauthAuthority};
+use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
+use crate::store::Store;
+use crate::transport::TlsTrust;
+use crate::web::control::{self, Control, Reload};
+use crate::web::plan::Plan;
+use crate::web::{AgentState, Serving, Stop, login, server};
+
+mod housekeeping;
+mod log;
 
 /// What `serve` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +58,355 @@ pub struct ServeOptions {
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
-    let _ = options;
-    Err(Problem::new(Code::Internal).with("detail", "the daemon is not part of this build"))
+    install_crypto_provider();
+    System::new().block_on(run(options))
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::StartFailed).because(format!("{what}: {error}"))
+}
+
+fn paths_problem(error: PathError) -> Problem {
+    match error {
+        PathError::Running { pid } => Problem::new(Code::AlreadyRunning).with(
+            "pid",
+            pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+        ),
+        error => failed("the state directory cannot be used", error),
+    }
+}
+
+async fn run(options: ServeOptions) -> Result<(), Problem> {
+    let mut paths = Paths::resolve(options.state_dir.as_deref(), &Environment::of_process())
+        .map_err(paths_problem)?;
+    if let Some(socket) = &options.socket {
+        paths.socket.clone_from(socket);
+    }
+    let named = options.config_path.is_some();
+    let file = options
+        .config_path
+        .clone()
+        .unwrap_or_else(|| paths.config.clone());
+    let mut inputs = Inputs::of_process(file, named);
+    inputs.flags.bind = options.bind;
+    inputs.flags.port = options.port;
+    inputs.flags.upstreams.clone_from(&options.upstreams);
+    let loaded = config::load(&inputs).map_err(|error| error.problem())?;
+    log::install(&loaded.config.log, options.log_format);
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let lock = InstanceLock::acquire(&paths).map_err(paths_problem)?;
+    let listener = listen(&loaded.config)?;
+    let local = listener
+        .local_addr()
+        .map_err(|error| failed("no address", error))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let kept = &loaded.config.store;
+    let (c, r) = (Arc::clone(&clock), Arc::clone(&random));
+    let store = Store::open(&paths, kept.kind.clone(), &kept.service, c, r)
+        .await
+        .map_err(|error| {
+            let problem = failed("the store cannot be opened", &error);
+            match error.remedy() {
+                Some(remedy) => problem.next_step(remedy),
+                None => problem,
+            }
+        })?;
+    let running = Running::start(&lock, &paths, inputs, loaded, listener, local, store).await?;
+    announce(&lock, &paths, &running, options.ready_fd)?;
+    running.until_stopped(options.watch).await
+}
+
+fn listen(config: &Config) -> Result<TcpListener, Problem> {
+    let (bind, port) = (config.server.bind, config.server.port);
+    let listener = TcpListener::bind(SocketAddr::new(bind, port)).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            Problem::new(Code::PortInUse)
+                .with("bind", bind)
+                .with("port", port)
+                .with("next", u32::from(port) + 1)
+                .because("another program is listening there")
+        } else {
+            failed(&format!("cannot listen on {bind}:{port}"), error)
+        }
+    })?;
+    // The standard library asks for a queue of 128; a second `listen` widens it.
+    rustix::net::listen(&listener, 2048).map_err(|error| failed("cannot listen", error))?;
+    Ok(listener)
+}
+
+fn announce(
+    lock: &InstanceLock,
+    paths: &Paths,
+    running: &Running,
+    ready_fd: Option<i32>,
+) -> Result<(), Problem> {
+    let deps = running.directory.deps();
+    let info = DaemonInfo {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        base_url: deps.origin.to_string(),
+        socket: paths.socket.clone(),
+        started: running.control.started,
+    };
+    lock.announce(&info).map_err(paths_problem)?;
+    let sessions = deps.ledger.sessions().len();
+    let upstreams = deps.config.load().upstreams.len();
+    info!(url = %deps.origin, upstreams, sessions, "listening");
+    if let Some(fd) = ready_fd {
+        let line = serde_json::json!({
+            "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
+        });
+        // By its path, since a number alone is nobody's descriptor.
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .open(format!("/dev/fd/{fd}"))
+            .and_then(|mut file| {
+                std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
+            });
+        written.map_err(|error| failed("the ready line cannot be written", error))?;
+    }
+    Ok(())
+}
+
+/// A daemon that serves.
+struct Running {
+    directory: Directory,
+    state: Arc<AgentState>,
+    control: Control,
+    agents: actix_web::dev::Server,
+    commands: actix_web::dev::Server,
+    stops: mpsc::UnboundedReceiver<Option<Duration>>,
+    drain: Duration,
+}
+
+impl Running {
+    async fn start(
+        lock: &InstanceLock,
+        paths: &Paths,
+        inputs: Inputs,
+        loaded: config::Loaded,
+        listener: TcpListener,
+        local: SocketAddr,
+        store: Store,
+    ) -> Result<Self, Problem> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let started = clock.now();
+        let ledger = Arc::new(Ledger::new());
+        let config = Arc::new(ArcSwap::from_pointee(loaded.config));
+        let tls = client_config(&TlsSettings::default());
+        let own_clock = Arc::clone(&clock);
+        let deps = Deps {
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            ledger: Arc::clone(&ledger),
+            store: store.clone(),
+            config: Arc::clone(&config),
+            authority: Arc::new(move || {
+                let clock = Arc::clone(&own_clock);
+                let client = OwnClient::new(tls.clone(), Arc::clone(&clock), Timeouts::default());
+                Rc::new(OauthAuthority::new(client, clock)) as Rc<dyn Authority>
+            }),
+            pending: Arc::new(PendingLogins::default()),
+            origin: format!("http://{local}").into(),
+        };
+        let directory = Directory::new(deps, Arbiter::new().handle());
+        for (_, account) in config.load().accounts() {
+            directory.open_account(&account);
+        }
+        let sessions = store
+            .sessions()
+            .await
+            .map_err(|error| failed("the sessions cannot be loaded", error))?;
+        for record in sessions {
+            let cell = SessionCell::restored(record, started);
+            ledger.insert(Arc::clone(&cell));
+            if cell.ending().is_none() {
+                directory.open_session(&cell);
+            }
+        }
+        let trust = TlsTrust::of_platform();
+        let plan = Plan::of_config(&config.load(), local, &ledger, &trust)
+            .map_err(|error| failed("an upstream's address cannot be used", error))?;
+        let source: Arc<dyn CredentialSource> = Arc::new(directory.clone());
+        let state = Arc::new(AgentState::new(
+            clock,
+            &*random,
+            Arc::clone(&ledger),
+            source,
+            plan,
+            Stop::default(),
+        ));
+        let (drain, redirect) = {
+            let config = config.load();
+            (config.server.drain, config.server.redirect_path.clone())
+        };
+        let serving = Serving {
+            drain,
+            ..Serving::default()
+        };
+        let pages = login::pages(directory.clone(), &redirect);
+        let agents = server(&state, listener, &serving, pages)
+            .map_err(|error| failed("the agent port cannot be served", error))?;
+        let (stop, stops) = mpsc::unbounded_channel();
+        let inputs = Arc::new(inputs);
+        let control = Control {
+            directory: directory.clone(),
+            reload: reloader(&directory, &state, &inputs, local, trust),
+            stop,
+            started,
+            socket: paths.socket.display().to_string(),
+            inputs,
+            warnings: Arc::new(loaded.warnings),
+        };
+        let socket = lock.bind_socket().map_err(paths_problem)?;
+        let commands = serve_control(control.clone(), socket)
+            .map_err(|error| failed("the control socket cannot be served", error))?;
+        Ok(Self {
+            directory,
+            state,
+            control,
+            agents,
+            commands,
+            stops,
+            drain,
+        })
+    }
+
+    async fn until_stopped(mut self, watch: bool) -> Result<(), Problem> {
+        let (agents, commands) = (self.agents.handle(), self.commands.handle());
+        let serving = actix_rt::spawn(self.agents);
+        let answering = actix_rt::spawn(self.commands);
+        let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch));
+        let trouble = |error| failed("signals cannot be received", error);
+        let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(trouble)?;
+        let drain = loop {
+            tokio::select! {
+                _ = terminate.recv() => break self.drain,
+                _ = interrupt.recv() => break self.drain,
+                _ = hangup.recv() => match (self.control.reload)() {
+                    Ok(_) => info!("configuration reloaded"),
+                    Err(problem) => warn!(problem = problem.message(), "configuration kept"),
+                },
+                drain = self.stops.recv() => break drain.flatten().unwrap_or(self.drain),
+            }
+        };
+        info!(?drain, "stopping");
+        self.state.stop.begun.cancel();
+        let over = self.state.stop.over.clone();
+        actix_rt::spawn(async move {
+            tokio::time::sleep(drain).await;
+            over.cancel();
+        });
+        let at_once = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        tokio::select! {
+            () = agents.stop(true) => {}
+            () = at_once => self.state.stop.over.cancel(),
+        }
+        tending.abort();
+        // A refresh in flight may bring the only copy of a rotated token.
+        for account in self.directory.accounts() {
+            let settled = self.directory.send(&account, || Settle);
+            if tokio::time::timeout(Duration::from_secs(35), settled)
+                .await
+                .is_err()
+            {
+                warn!(%account, "a refresh did not end in time");
+            }
+        }
+        housekeeping::write_roll(&self.directory, &mut housekeeping::Roll::default()).await;
+        commands.stop(false).await;
+        if let Err(error) = self.directory.deps().store.close().await {
+            warn!(%error, "the store was not closed");
+        }
+        serving.abort();
+        answering.abort();
+        info!("stopped");
+        Ok(())
+    }
+}
+
+fn serve_control(
+    control: Control,
+    socket: std::os::unix::net::UnixListener,
+) -> std::io::Result<actix_web::dev::Server> {
+    socket.set_nonblocking(true)?;
+    let data = web::Data::new(control);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .configure(control::configure)
+    });
+    Ok(server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen_uds(socket)?
+        .run())
+}
+
+/// Loads the configuration again and lets everybody know; any problem keeps the old one.
+fn reloader(
+    directory: &Directory,
+    state: &Arc<AgentState>,
+    inputs: &Arc<Inputs>,
+    local: SocketAddr,
+    trust: TlsTrust,
+) -> Reload {
+    let (directory, state, inputs) = (directory.clone(), Arc::clone(state), Arc::clone(inputs));
+    let one_at_a_time = Mutex::new(());
+    Arc::new(move || {
+        let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let deps = directory.deps();
+        let loaded = config::load(&inputs).map_err(|error| error.problem())?;
+        let old = deps.config.load_full();
+        let changes = Changes::between(&old, &loaded.config);
+        let plan = Plan::of_config(&loaded.config, local, &deps.ledger, &trust)
+            .map_err(|error| failed("an upstream's address cannot be used", error))?;
+        let config = Arc::new(loaded.config);
+        deps.config.store(Arc::clone(&config));
+        state.plan.store(Arc::new(plan));
+        directory.forgive();
+        let wanted: Vec<_> = config.accounts().map(|(_, account)| account).collect();
+        for account in directory.accounts() {
+            if wanted.contains(&account) {
+                directory.reconfigure(&account);
+            } else {
+                directory.close_account(&account);
+            }
+        }
+        for account in &wanted {
+            directory.open_account(account);
+        }
+        let mut report = api::Reloaded::unchanged();
+        report.added = changes
+            .added
+            .iter()
+            .map(|upstream| upstream.name.to_string())
+            .collect();
+        report.removed = changes.removed.iter().map(ToString::to_string).collect();
+        report.changed = changes
+            .changed
+            .iter()
+            .map(|change| change.upstream.name.to_string())
+            .collect();
+        if changes.address {
+            report.restart.push("server.bind and server.port".into());
+        }
+        if changes.store {
+            report.restart.push("store".into());
+        }
+        report.warnings = loaded.warnings;
+        Ok(report)
+    })
 }

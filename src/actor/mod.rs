@@ -1,1 +1,149 @@
-//! Placeholder until its first slice lands.
+//! Who changes things: one [`TokenManager`](token_manager::TokenManager) per upstream account and
+//! one [`Session`](session::Session) per agent session, kept alive by the
+//! [`Directory`](directory::Directory). They are thin: what to do is decided by `model`, and what
+//! they publish in the ledger is read by requests without asking them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+
+use crate::clock::{Clock, Random};
+use crate::config::Config;
+use crate::ledger::{Ledger, Published};
+use crate::model::fault::CredentialError;
+use crate::model::id::{AccountRef, Generation};
+use crate::model::record::{EndedBy, Ending};
+use crate::oauth::Authority;
+use crate::store::{Store, StoreError};
+
+pub mod account;
+pub mod directory;
+pub mod login;
+pub mod pending;
+pub mod session;
+mod sign_in;
+pub mod token_manager;
+
+use account::AccountStatus;
+use login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
+
+/// How long a request waits for a credential.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes the [`Authority`] of the thread it is called on: its connections stay on that thread.
+pub type AuthorityFactory = Arc<dyn Fn() -> Rc<dyn Authority> + Send + Sync>;
+
+/// What every actor works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bits.
+    pub random: Arc<dyn Random>,
+    /// The read model that actors publish to.
+    pub ledger: Arc<Ledger>,
+    /// What outlives the process.
+    pub store: Store,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The way to authorization servers.
+    pub authority: AuthorityFactory,
+    /// Sign-ins under way, by their `state` and by their ticket.
+    pub pending: Arc<pending::PendingLogins>,
+    /// Where our own origin is: `http://127.0.0.1:5177`.
+    pub origin: Arc<str>,
+}
+
+/// Wants a credential; answered at once, or when the refresh that it started or joined is over.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<Published>, CredentialError>")]
+pub struct Ask {
+    /// Names this question, so that it can be abandoned.
+    pub waiter: u64,
+    /// The generation that the upstream answered 401 to.
+    pub rejected: Option<Generation>,
+}
+
+/// Nobody waits for the answer to this question any longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Abandon(pub u64);
+
+/// Somebody saw the credential aging.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Nudge;
+
+/// A person wants a refresh now.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<Published>, CredentialError>")]
+pub struct ForceRefresh {
+    /// Names this question.
+    pub waiter: u64,
+}
+
+/// A person wants to sign in. Joins the sign-in that is under way, if there is one.
+#[derive(Message)]
+#[rtype(result = "Result<LoginStarted, LoginFault>")]
+pub struct BeginLogin(pub LoginOptions);
+
+/// Wants to know how the sign-in under way ends; a sign-in that has just ended counts.
+#[derive(Message)]
+#[rtype(result = "LoginOutcome")]
+pub struct AwaitLogin;
+
+/// The browser came back, with this query.
+#[derive(Message)]
+#[rtype(result = "LoginOutcome")]
+pub struct FinishLogin(pub Arc<str>);
+
+/// A person wants to sign out.
+#[derive(Message)]
+#[rtype(result = "Result<LogoutReport, StoreError>")]
+pub struct Logout {
+    /// Leave the provider alone.
+    pub local: bool,
+}
+
+/// What a sign-out did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogoutReport {
+    /// There was nothing to sign out of.
+    NothingHeld,
+    /// Forgotten here, and the provider said this; `None` where it was not asked.
+    Forgotten(Option<crate::oauth::Revocation>),
+}
+
+/// Wants to know how the account is.
+#[derive(Message)]
+#[rtype(result = "AccountStatus")]
+pub struct Status;
+
+/// Ends a session.
+#[derive(Message)]
+#[rtype(result = "Result<Ending, StoreError>")]
+pub struct Revoke {
+    /// Who or what ends it.
+    pub by: EndedBy,
+    /// The reason given.
+    pub reason: Option<String>,
+}
+
+/// Waits until the result of a running refresh is durable: it may be the only copy of a rotated
+/// token.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle;
+
+/// The configuration changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure;
+
+/// The account named in a route or a command does not exist in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no upstream account {0}")]
+pub struct UnknownAccount(pub AccountRef);

@@ -21,12 +21,16 @@ use crate::clock::{Clock, Random, random_u64};
 use crate::ledger::{CredentialSource, Ledger};
 use crate::transport::HyperTransport;
 
+pub mod control;
 pub mod guard;
+pub mod login;
+mod pages;
 pub mod plan;
 mod probes;
 pub mod proxy;
 pub mod respond;
 pub mod routes;
+mod views;
 
 use plan::Plan;
 use respond::RequestId;
@@ -110,24 +114,29 @@ impl AgentState {
     }
 }
 
+/// Whether a request is one of a kind.
+pub type Recognise = Arc<dyn Fn(&AgentState, &RequestHead) -> bool + Send + Sync>;
+
 /// The pages that the daemon adds: sign-in, its landing page, the dashboard.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Pages {
     /// Whether a request is for one of them.
-    pub owns: fn(&AgentState, &RequestHead) -> bool,
+    pub owns: Recognise,
     /// Whether another site may lead a browser there: true for the landing page of sign-ins.
-    pub reached_from_elsewhere: fn(&AgentState, &RequestHead) -> bool,
+    pub reached_from_elsewhere: Recognise,
     /// Adds their routes. The state is there as `web::Data<AgentState>`.
-    pub configure: fn(&mut web::ServiceConfig),
+    pub configure: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
 }
 
 impl Pages {
     /// No pages.
-    pub const NONE: Self = Self {
-        owns: |_, _| false,
-        reached_from_elsewhere: |_, _| false,
-        configure: |_| {},
-    };
+    pub fn none() -> Self {
+        Self {
+            owns: Arc::new(|_, _| false),
+            reached_from_elsewhere: Arc::new(|_, _| false),
+            configure: Arc::new(|_| {}),
+        }
+    }
 }
 
 /// How the port is served.
@@ -173,7 +182,7 @@ pub fn server(
         });
         App::new()
             .app_data(shared.clone())
-            .configure(|config| add_pages(config, &shared, pages))
+            .configure(|config| add_pages(config, &shared, &pages))
             .default_service(fn_service(move |request: ServiceRequest| {
                 answer(Rc::clone(&worker), request)
             }))
@@ -192,18 +201,22 @@ pub fn server(
 }
 
 /// Pages stand apart from the data path: middleware costs them nothing that matters.
-fn add_pages(config: &mut web::ServiceConfig, state: &web::Data<AgentState>, pages: Pages) {
+fn add_pages(config: &mut web::ServiceConfig, state: &web::Data<AgentState>, pages: &Pages) {
     let owner = Arc::clone(state);
     let looking = Arc::clone(state);
+    let owns = Arc::clone(&pages.owns);
+    let elsewhere = Arc::clone(&pages.reached_from_elsewhere);
+    let routes = Arc::clone(&pages.configure);
     let scope = web::scope("")
         .guard(route_guard::fn_guard(move |context| {
-            (pages.owns)(&owner, context.head())
+            owns(&owner, context.head())
         }))
         .wrap(middleware::from_fn(move |request: ServiceRequest, next| {
             let state = Arc::clone(&looking);
+            let elsewhere = Arc::clone(&elsewhere);
             async move {
                 let id = state.request_id();
-                let from_elsewhere = (pages.reached_from_elsewhere)(&state, request.head());
+                let from_elsewhere = elsewhere(&state, request.head());
                 let verdict = guard::look(&state.plan.load().doors, request.head(), from_elsewhere);
                 let mut response = match verdict {
                     Err(refusal) => request.into_response(respond::refusal(&refusal, id)),
@@ -213,7 +226,7 @@ fn add_pages(config: &mut web::ServiceConfig, state: &web::Data<AgentState>, pag
                 Ok::<_, actix_web::Error>(response)
             }
         }))
-        .configure(pages.configure);
+        .configure(move |config| routes(config));
     config.service(scope);
 }
 

@@ -158,9 +158,13 @@ fn with_pages() -> Agent {
     use actix_web::{HttpResponse, web};
     Agent::start(Options {
         pages: doorward::web::Pages {
-            owns: |_, head| head.uri.path().starts_with("/login/") || head.uri.path() == "/ui",
-            reached_from_elsewhere: |_, head| head.uri.path().starts_with("/login/"),
-            configure: |config| {
+            owns: std::sync::Arc::new(|_, head| {
+                head.uri.path().starts_with("/login/") || head.uri.path() == "/ui"
+            }),
+            reached_from_elsewhere: std::sync::Arc::new(|_, head| {
+                head.uri.path().starts_with("/login/")
+            }),
+            configure: std::sync::Arc::new(|config| {
                 config
                     .route(
                         "/login/{name}",
@@ -170,7 +174,7 @@ fn with_pages() -> Agent {
                         "/ui",
                         web::get().to(|| async { HttpResponse::Ok().body("ui") }),
                     );
-            },
+            }),
         },
         ..Options::default()
     })

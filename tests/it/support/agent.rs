@@ -138,7 +138,7 @@ impl Default for Options {
             require_session: true,
             default_segment: None,
             max_body: 16 << 20,
-            pages: Pages::NONE,
+            pages: Pages::none(),
         }
     }
 }

@@ -1,0 +1,325 @@
+//! Names to addresses. actix restarts an actor that stops, not one that panics: the mailbox of
+//! that one is closed for good. So whoever holds an address asks here, and here a new actor takes
+//! the place of a dead one, once, from the ledger and the store. Five deaths in a minute make an
+//! account `broken`, visibly, until a reload.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::BoxFuture;
+use tracing::{error, warn};
+
+use crate::ledger::{CredentialSource, Published, SessionCell};
+use crate::model::fault::{CredentialError, TransientCause};
+use crate::model::id::{AccountRef, Generation, SessionId};
+use crate::model::time::Timestamp;
+
+use super::session::Session;
+use super::token_manager::TokenManager;
+use super::{Abandon, Ask, Deps, Nudge, PATIENCE, UnknownAccount};
+
+/// How many deaths in [`BROKEN_WINDOW`] make an account broken.
+const BROKEN_AFTER: usize = 5;
+const BROKEN_WINDOW: Duration = Duration::from_mins(1);
+
+/// The address book of the actors; cheap to clone.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    deps: Deps,
+    keepers: ArbiterHandle,
+    managers: Mutex<HashMap<AccountRef, Entry<TokenManager>>>,
+    sessions: Mutex<HashMap<SessionId, Entry<Session>>>,
+    waiters: AtomicU64,
+}
+
+struct Entry<A: Actor> {
+    addr: Addr<A>,
+    deaths: VecDeque<Timestamp>,
+    /// Set by the fifth death in a minute, cleared by a reload.
+    broken: bool,
+}
+
+impl<A: Actor> Entry<A> {
+    fn new(addr: Addr<A>) -> Self {
+        Self {
+            addr,
+            deaths: VecDeque::new(),
+            broken: false,
+        }
+    }
+
+    /// Notes a death; `false` once there were too many.
+    fn may_respawn(&mut self, now: Timestamp) -> bool {
+        if !self.broken {
+            let horizon = now.minus(BROKEN_WINDOW);
+            self.deaths.retain(|death| *death >= horizon);
+            self.deaths.push_back(now);
+            self.broken = self.deaths.len() >= BROKEN_AFTER;
+        }
+        !self.broken
+    }
+}
+
+/// Whether an account's actor can be had.
+enum Manager {
+    Here(Addr<TokenManager>),
+    Broken,
+    Unknown,
+}
+
+impl Directory {
+    /// An empty address book whose actors will live on `keepers`.
+    pub fn new(deps: Deps, keepers: ArbiterHandle) -> Self {
+        Self(Arc::new(Inner {
+            deps,
+            keepers,
+            managers: Mutex::default(),
+            sessions: Mutex::default(),
+            waiters: AtomicU64::new(1),
+        }))
+    }
+
+    /// What the actors work with.
+    pub fn deps(&self) -> &Deps {
+        &self.0.deps
+    }
+
+    /// A number that names one question.
+    pub fn next_waiter(&self) -> u64 {
+        self.0.waiters.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Starts the actor of `account`, unless it runs.
+    pub fn open_account(&self, account: &AccountRef) {
+        let mut managers = lock(&self.0.managers);
+        managers
+            .entry(account.clone())
+            .or_insert_with(|| Entry::new(self.start_manager(account.clone())));
+    }
+
+    /// Stops the actor of `account` and takes its credential off the ledger.
+    pub fn close_account(&self, account: &AccountRef) {
+        if let Some(entry) = lock(&self.0.managers).remove(account) {
+            entry.addr.do_send(Stop);
+        }
+        self.0.deps.ledger.slot(account).retract();
+        self.0.deps.pending.forget(account);
+    }
+
+    /// Lets the actor of `account` look at the configuration again.
+    pub fn reconfigure(&self, account: &AccountRef) {
+        if let Some(entry) = lock(&self.0.managers).get(account) {
+            entry.addr.do_send(super::Reconfigure);
+        }
+    }
+
+    /// Gives accounts that died too often another chance.
+    pub fn forgive(&self) {
+        for entry in lock(&self.0.managers).values_mut() {
+            entry.deaths.clear();
+            entry.broken = false;
+        }
+    }
+
+    /// The accounts that have an actor.
+    pub fn accounts(&self) -> Vec<AccountRef> {
+        let mut accounts: Vec<_> = lock(&self.0.managers).keys().cloned().collect();
+        accounts.sort();
+        accounts
+    }
+
+    /// Starts the actor of a session.
+    pub fn open_session(&self, cell: &Arc<SessionCell>) {
+        let addr = self.start_session(Arc::clone(cell));
+        lock(&self.0.sessions).insert(cell.id(), Entry::new(addr));
+    }
+
+    /// The actor of a session; a new one where the old one is gone, since revoking must always be
+    /// possible.
+    pub fn session(&self, cell: &Arc<SessionCell>) -> Addr<Session> {
+        let mut sessions = lock(&self.0.sessions);
+        match sessions.get(&cell.id()) {
+            Some(entry) if entry.addr.connected() => entry.addr.clone(),
+            _ => {
+                let addr = self.start_session(Arc::clone(cell));
+                sessions.insert(cell.id(), Entry::new(addr.clone()));
+                addr
+            }
+        }
+    }
+
+    /// Drops the address of a session that is purged.
+    pub fn forget_session(&self, id: SessionId) {
+        lock(&self.0.sessions).remove(&id);
+    }
+
+    /// Whether the account died too often.
+    pub fn is_broken(&self, account: &AccountRef) -> bool {
+        lock(&self.0.managers)
+            .get(account)
+            .is_some_and(|entry| entry.broken)
+    }
+
+    /// Replaces actors that have died without anybody asking.
+    pub fn look_after(&self) {
+        for account in self.accounts() {
+            if !self.is_broken(&account) {
+                let _ = self.manager(&account);
+            }
+        }
+        for cell in self.0.deps.ledger.sessions() {
+            let dead = lock(&self.0.sessions)
+                .get(&cell.id())
+                .is_some_and(|entry| !entry.addr.connected());
+            if dead && cell.ending().is_none() {
+                let _ = self.session(&cell);
+            }
+        }
+    }
+
+    /// Asks the actor of `account`; asks its successor once where it dies meanwhile.
+    pub async fn send<M>(
+        &self,
+        account: &AccountRef,
+        message: impl Fn() -> M,
+    ) -> Result<M::Result, DirectoryError>
+    where
+        TokenManager: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        for _ in 0..2 {
+            let addr = match self.manager(account) {
+                Manager::Here(addr) => addr,
+                Manager::Broken => return Err(DirectoryError::Broken(account.clone())),
+                Manager::Unknown => {
+                    return Err(DirectoryError::Unknown(UnknownAccount(account.clone())));
+                }
+            };
+            match addr.send(message()).await {
+                Ok(answer) => return Ok(answer),
+                Err(MailboxError::Closed | MailboxError::Timeout) => {
+                    warn!(%account, "the account's actor died; a new one takes its place");
+                }
+            }
+        }
+        Err(DirectoryError::Broken(account.clone()))
+    }
+
+    fn manager(&self, account: &AccountRef) -> Manager {
+        let mut managers = lock(&self.0.managers);
+        let Some(entry) = managers.get_mut(account) else {
+            return Manager::Unknown;
+        };
+        if entry.addr.connected() {
+            return Manager::Here(entry.addr.clone());
+        }
+        if !entry.may_respawn(self.0.deps.clock.now()) {
+            error!(%account, "the account's actor died five times in a minute: it stays down");
+            return Manager::Broken;
+        }
+        entry.addr = self.start_manager(account.clone());
+        Manager::Here(entry.addr.clone())
+    }
+
+    fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
+        let deps = self.0.deps.clone();
+        TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
+            // The default of 16 makes callers wait for each other.
+            ctx.set_mailbox_capacity(4096);
+            TokenManager::new(account, deps)
+        })
+    }
+
+    fn start_session(&self, cell: Arc<SessionCell>) -> Addr<Session> {
+        let deps = self.0.deps.clone();
+        Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps))
+    }
+}
+
+/// Why an account's actor could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// No such account.
+    #[error(transparent)]
+    Unknown(#[from] UnknownAccount),
+    /// Its actor died too often.
+    #[error("the account {0} failed five times in a minute and is stopped until a reload")]
+    Broken(AccountRef),
+}
+
+/// Ends an actor that is no longer needed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stop;
+
+/// Tells the actor when the caller goes away before the answer.
+struct Waiting {
+    directory: Directory,
+    account: AccountRef,
+    waiter: u64,
+    answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        if let Some(entry) = lock(&self.directory.0.managers).get(&self.account) {
+            // A full mailbox is no loss: the waiter is answered into the void later.
+            let _ = entry.addr.try_send(Abandon(self.waiter));
+        }
+    }
+}
+
+impl CredentialSource for Directory {
+    fn ask(
+        &self,
+        account: &AccountRef,
+        rejected: Option<Generation>,
+    ) -> BoxFuture<'static, Result<Arc<Published>, CredentialError>> {
+        let directory = self.clone();
+        let account = account.clone();
+        Box::pin(async move {
+            let waiter = directory.next_waiter();
+            let mut waiting = Waiting {
+                directory: directory.clone(),
+                account: account.clone(),
+                waiter,
+                answered: false,
+            };
+            let asked = directory.send(&account, || Ask { waiter, rejected });
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(answer) => {
+                    waiting.answered = true;
+                    answer.unwrap_or_else(|error| {
+                        Err(CredentialError::Unavailable {
+                            cause: TransientCause::Store(error.to_string()),
+                            attempts: 0,
+                            retry_at: directory.deps().clock.now(),
+                        })
+                    })
+                }
+                Err(_) => Err(CredentialError::TimedOut),
+            }
+        })
+    }
+
+    fn nudge(&self, account: &AccountRef) {
+        if let Manager::Here(addr) = self.manager(account) {
+            // A full mailbox means that the actor is being told already.
+            let _ = addr.try_send(Nudge);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing is done under these locks that could leave the map half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,126 @@
+//! The vocabulary of a sign-in: what is asked for, what a person is shown, how it ends.
+
+use std::time::Duration;
+
+use crate::model::catalogue::{Code, Problem};
+use crate::model::fault::RefreshFailure;
+use crate::model::id::AccountRef;
+use crate::model::time::Timestamp;
+use crate::oauth::{CallbackFault, DiscoveryFault, RegistrationFailure};
+
+use super::account::AccountStatus;
+
+/// How a person wants to sign in.
+#[derive(Clone, Debug, Default)]
+pub struct LoginOptions {
+    /// Instead of the configured scopes.
+    pub scopes: Option<Vec<String>>,
+    /// On top of the scopes that would be asked for.
+    pub add_scopes: Vec<String>,
+    /// Even if the account is signed in.
+    pub force: bool,
+    /// How long the person may take; the configured window where absent.
+    pub window: Option<Duration>,
+}
+
+/// A sign-in that may now be finished in a browser.
+#[derive(Clone, Debug)]
+pub enum LoginStarted {
+    /// Nothing to do.
+    AlreadySignedIn(Box<AccountStatus>),
+    /// Waiting for a person.
+    Pending {
+        /// The local link to open.
+        url: String,
+        /// When it is over.
+        expires: Timestamp,
+    },
+}
+
+/// How a sign-in ended.
+#[derive(Clone, Debug)]
+pub enum LoginOutcome {
+    /// Signed in; the tokens are durable.
+    Succeeded(Box<AccountStatus>),
+    /// Not signed in; what was there before is untouched.
+    Failed(LoginFault),
+    /// There is no sign-in under way.
+    NotPending,
+}
+
+/// Why nobody was signed in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFault {
+    /// The upstream needs no sign-in.
+    #[error("the upstream does not use sign-in")]
+    NotOauth,
+    /// A setting of this upstream cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// How to sign in cannot be found.
+    #[error("{fault}")]
+    Discovery {
+        /// Why.
+        fault: DiscoveryFault,
+        /// What was tried.
+        tried: String,
+    },
+    /// The authorization server does not register us.
+    #[error(transparent)]
+    Registration(#[from] RegistrationFailure),
+    /// The browser came back with something that cannot be accepted.
+    #[error(transparent)]
+    Callback(#[from] CallbackFault),
+    /// The exchange of the code failed.
+    #[error("the exchange of the code failed: {0}")]
+    Exchange(#[from] RefreshFailure),
+    /// Our own store did not keep the result.
+    #[error("the sign-in could not be saved: {0}")]
+    Store(String),
+    /// The window passed.
+    #[error("nobody finished the sign-in in time")]
+    TimedOut,
+    /// It was given up: by a sign-out, or because the account was removed.
+    #[error("the sign-in was given up")]
+    Abandoned,
+}
+
+impl LoginFault {
+    /// The entry of the catalogue for it.
+    pub fn problem(&self, account: &AccountRef) -> Problem {
+        let problem = |code| Problem::new(code).with("upstream", account);
+        match self {
+            Self::NotOauth => problem(Code::NoSignIn),
+            Self::Discovery { fault, tried } => problem(Code::DiscoveryFailed)
+                .with("tried", tried)
+                .because(format!("{fault}; asked: {tried}")),
+            Self::Registration(failure) => {
+                let issuer = match failure {
+                    RegistrationFailure::NotOffered { issuer }
+                    | RegistrationFailure::Refused { issuer, .. } => issuer.clone(),
+                    _ => account.to_string(),
+                };
+                problem(Code::RegistrationFailed)
+                    .with("issuer", issuer)
+                    .because(failure)
+            }
+            Self::Callback(CallbackFault::State | CallbackFault::Malformed) => {
+                problem(Code::LoginState)
+            }
+            Self::Callback(CallbackFault::Denied { code, .. }) if code.0 == "access_denied" => {
+                problem(Code::LoginDenied)
+            }
+            Self::Callback(
+                CallbackFault::IssuerMissing { .. } | CallbackFault::IssuerMismatch { .. },
+            ) => problem(Code::IssuerMismatch).because(format!("{self}; nothing was stored")),
+            Self::TimedOut | Self::Callback(CallbackFault::Expired) => {
+                problem(Code::LoginTimeout).because("its window passed")
+            }
+            Self::Setting(_)
+            | Self::Callback(CallbackFault::Denied { .. })
+            | Self::Exchange(_)
+            | Self::Store(_)
+            | Self::Abandoned => problem(Code::LoginFailed).because(self),
+        }
+    }
+}

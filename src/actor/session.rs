@@ -1,0 +1,120 @@
+//! One actor per agent session: the only one that closes its cell. It sweeps lazily (a timer that
+//! fires late frees memory late, and never admits a dead session: every request judges by the
+//! clock itself) and makes a revocation durable before it is confirmed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tracing::{info, warn};
+
+use crate::ledger::SessionCell;
+use crate::model::record::{EndedBy, Ending};
+use crate::model::session::{Death, Verdict};
+use crate::model::time::Timestamp;
+use crate::store::StoreError;
+
+use super::{Deps, Revoke};
+
+/// The longest sleep between two looks: wall clocks jump, and timers do not know.
+const LONGEST_SLEEP: Duration = Duration::from_mins(30);
+
+/// The actor of one session.
+pub struct Session {
+    cell: Arc<SessionCell>,
+    deps: Deps,
+}
+
+impl Session {
+    /// The keeper of `cell`.
+    pub fn new(cell: Arc<SessionCell>, deps: Deps) -> Self {
+        Self { cell, deps }
+    }
+
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let now = self.deps.clock.now();
+        let seen = self.cell.last_used();
+        match self.cell.verdict(now) {
+            Verdict::Live { until } => {
+                // One millisecond past the last instant at which it lives.
+                let sleep = until.since(now).saturating_add(Duration::from_millis(1));
+                ctx.run_later(sleep.min(LONGEST_SLEEP), Self::sweep);
+            }
+            Verdict::Dead(death) => {
+                // A request that slipped in since `seen` keeps the session.
+                if self.cell.ending().is_none() && !self.cell.close(death, Some(seen)) {
+                    ctx.run_later(Duration::from_millis(1), Self::sweep);
+                    return;
+                }
+                self.end(death, now, ctx);
+            }
+        }
+    }
+
+    /// Writes the end of a session that time has closed. Nobody waits for it, and a crash before
+    /// the write changes nothing: the judgement after a restart is the same.
+    fn end(&mut self, death: Death, now: Timestamp, ctx: &mut Context<Self>) {
+        let by = match death {
+            Death::Idle => EndedBy::Idle,
+            Death::Lapsed => EndedBy::Ttl,
+            Death::Revoked => EndedBy::Person,
+        };
+        self.cell.set_ending(Ending {
+            death,
+            at: now,
+            by,
+            reason: None,
+        });
+        let record = self.cell.record();
+        let store = self.deps.store.clone();
+        let id = self.cell.id();
+        let write = async move {
+            match store.put_session(record).await {
+                Ok(()) => info!(session = %id, ?death, "session ended"),
+                Err(error) => warn!(session = %id, %error, "the end of a session is not saved"),
+            }
+        };
+        ctx.spawn(
+            write
+                .into_actor(self)
+                .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
+        );
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.sweep(ctx);
+    }
+}
+
+impl Handler<Revoke> for Session {
+    type Result = ResponseActFuture<Self, Result<Ending, StoreError>>;
+
+    fn handle(&mut self, revoke: Revoke, _: &mut Self::Context) -> Self::Result {
+        let now = self.deps.clock.now();
+        let ending = Ending {
+            death: Death::Revoked,
+            at: now,
+            by: revoke.by,
+            reason: revoke.reason,
+        };
+        // First the cell: from here on no request passes and open streams are being cut. Then
+        // the disk, and only then the answer, so that no crash brings the session back.
+        self.cell.set_ending(ending);
+        self.cell.close(Death::Revoked, None);
+        let ending = self.cell.ending().expect("set on the line before").clone();
+        let record = self.cell.record();
+        let store = self.deps.store.clone();
+        let id = self.cell.id();
+        let write = async move { store.put_session(record).await };
+        Box::pin(write.into_actor(self).map(move |saved, _, ctx| {
+            saved?;
+            info!(session = %id, by = ?ending.by, "session revoked");
+            ctx.stop();
+            Ok(ending)
+        }))
+    }
+}

@@ -1,0 +1,352 @@
+//! The part of a token manager that signs a person in. One sign-in an account is under way at a
+//! time; whoever asks for one meanwhile gets the same link (protocol.md OC-51).
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::clock::random_u64;
+use crate::config::{Config, Oauth, Redirect, Register, Resource, Upstream};
+use crate::model::secret::TokenDigest;
+use crate::oauth::{
+    Callback, CallbackFault, ClientChoice, ClientPlan, Discovered, Legacy, PendingLogin, Pins,
+    Provider, ResourceMatch, ResourcePlan, Start, check_callback, choose, scope,
+};
+
+use super::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
+use super::pending::PendingEntry;
+use super::token_manager::TokenManager;
+use super::{AwaitLogin, BeginLogin, FinishLogin};
+
+/// What is known of the sign-in of one account.
+#[derive(Default)]
+pub(super) struct SignIn {
+    pending: Option<PendingLogin>,
+    link: Option<LoginStarted>,
+    /// Discovery or registration is running; these wait for the link.
+    starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
+    watchers: Vec<oneshot::Sender<LoginOutcome>>,
+    last: Option<LoginOutcome>,
+    /// How the authorization server was found, a line a step.
+    pub(super) trail: Vec<String>,
+    timer: Option<SpawnHandle>,
+}
+
+impl TokenManager {
+    /// Gives up a sign-in that is under way.
+    pub(super) fn abandon_sign_in(&mut self) {
+        if self.sign_in.pending.take().is_some() {
+            self.conclude(LoginOutcome::Failed(LoginFault::Abandoned));
+        }
+    }
+
+    fn conclude(&mut self, outcome: LoginOutcome) {
+        self.sign_in.link = None;
+        self.deps.pending.forget(&self.account);
+        if let LoginOutcome::Failed(fault) = &outcome {
+            warn!(account = %self.account, %fault, "sign-in failed");
+        }
+        for watcher in self.sign_in.watchers.drain(..) {
+            let _ = watcher.send(outcome.clone());
+        }
+        self.sign_in.last = Some(outcome);
+    }
+
+    /// Finds the server and a client identity, and makes the link.
+    fn begin(&mut self, options: LoginOptions, ctx: &mut Context<Self>) {
+        let config = self.deps.config.load_full();
+        let Some(upstream) = self.upstream.clone() else {
+            return;
+        };
+        let provider = upstream
+            .auth
+            .oauth()
+            .ok_or(LoginFault::NotOauth)
+            .and_then(|oauth| self.provider(&config, &upstream, oauth, &options));
+        let provider = match provider {
+            Ok(provider) => provider,
+            Err(fault) => return self.started_or(Err(fault), ctx),
+        };
+        let window = options.window.unwrap_or(config.login.window);
+        let (deps, account) = (self.deps.clone(), self.account.clone());
+        let authority = std::rc::Rc::clone(&self.authority);
+        let find = async move {
+            let stored = deps.store.clients().await.map_err(store_fault)?;
+            let known: Vec<String> = stored.iter().map(|client| client.issuer.clone()).collect();
+            let discovered: Discovered =
+                authority
+                    .discover(&provider, &known)
+                    .await
+                    .map_err(|failure| {
+                        let tried: Vec<_> = failure.trail.iter().map(ToString::to_string).collect();
+                        LoginFault::Discovery {
+                            fault: failure.fault,
+                            tried: tried.join(", "),
+                        }
+                    })?;
+            let scopes = scope::select(&provider, &discovered, &options.add_scopes);
+            let now = deps.clock.now();
+            let client = match choose(&provider, &discovered, &stored, now)? {
+                ClientChoice::Use(client) => *client,
+                ClientChoice::Register => {
+                    let client = authority.register(&provider, &discovered, &scopes).await?;
+                    deps.store
+                        .put_client(client.clone())
+                        .await
+                        .map_err(store_fault)?;
+                    client
+                }
+            };
+            let trail: Vec<_> = discovered.trail.iter().map(ToString::to_string).collect();
+            let start = Start {
+                account,
+                client,
+                scopes,
+                window,
+            };
+            let login = PendingLogin::begin(&provider, &discovered, start, now, &*deps.random)
+                .map_err(|fault| LoginFault::Setting(fault.to_string()))?;
+            Ok((login, trail))
+        };
+        ctx.spawn(
+            find.into_actor(self)
+                .map(|found, act, ctx| act.started_or(found, ctx)),
+        );
+    }
+
+    fn started_or(
+        &mut self,
+        found: Result<(PendingLogin, Vec<String>), LoginFault>,
+        ctx: &mut Context<Self>,
+    ) {
+        let answer = found.map(|(login, trail)| {
+            self.sign_in.trail = trail;
+            self.offer(login, ctx)
+        });
+        for starter in self.sign_in.starters.take().unwrap_or_default() {
+            let _ = starter.send(answer.clone());
+        }
+    }
+
+    /// Makes the sign-in findable for the browser.
+    fn offer(&mut self, login: PendingLogin, ctx: &mut Context<Self>) -> LoginStarted {
+        let random = || random_u64(&*self.deps.random);
+        let ticket = format!("{:016x}{:016x}", random(), random());
+        let cookie = format!("{:016x}{:016x}", random(), random());
+        let expires = login.facts.expires;
+        let authorize_url = login.url().to_string();
+        let state = login
+            .url()
+            .query_pairs()
+            .find(|(name, _)| name == "state")
+            .map(|(_, state)| TokenDigest::of(state.as_bytes()));
+        let base = self.origin_of_pages();
+        let entry = Arc::new(PendingEntry {
+            account: self.account.clone(),
+            authorize_url,
+            cookie,
+            expires,
+        });
+        if let Some(state) = state {
+            self.deps
+                .pending
+                .insert(state, TokenDigest::of(ticket.as_bytes()), entry);
+        }
+        let url = format!("{base}/login/{}?t={ticket}", self.account);
+        let started = LoginStarted::Pending { url, expires };
+        self.sign_in.pending = Some(login);
+        self.sign_in.link = Some(started.clone());
+        self.sign_in.last = None;
+        let wait = expires.since(self.deps.clock.now());
+        if let Some(timer) = self.sign_in.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.sign_in.timer = Some(ctx.run_later(wait, |act, _| {
+            if act.sign_in.pending.take().is_some() {
+                act.conclude(LoginOutcome::Failed(LoginFault::TimedOut));
+            }
+        }));
+        info!(account = %self.account, "sign-in started");
+        started
+    }
+
+    /// The link must be on the host that the browser comes back to: its cookie belongs there.
+    fn origin_of_pages(&self) -> String {
+        let config = self.deps.config.load();
+        let public = self.uses_public_redirect();
+        match &config.server.public_base_url {
+            Some(base) if public => base.trim_end_matches('/').to_owned(),
+            _ => self.deps.origin.to_string(),
+        }
+    }
+
+    fn uses_public_redirect(&self) -> bool {
+        let oauth = self
+            .upstream
+            .as_ref()
+            .and_then(|upstream| upstream.auth.oauth());
+        oauth.is_some_and(|oauth| oauth.redirect == Redirect::Public)
+    }
+
+    fn provider(
+        &self,
+        config: &Config,
+        upstream: &Upstream,
+        oauth: &Oauth,
+        options: &LoginOptions,
+    ) -> Result<Provider, LoginFault> {
+        let redirect_uri = self.origin_of_pages() + &config.server.redirect_path;
+        let mut provider = Provider::discovered(upstream.url.url().clone(), redirect_uri);
+        provider.probe = match &oauth.probe_path {
+            Some(path) if !path.is_empty() => upstream.url.url().join(path).ok(),
+            _ => None,
+        };
+        provider.pins = Pins {
+            issuer: oauth.issuer.as_ref().map(|issuer| {
+                // `url` writes a lone slash behind a host that issuers do not have.
+                let text = issuer.as_str();
+                if issuer.path() == "/" {
+                    text.trim_end_matches('/')
+                } else {
+                    text
+                }
+                .to_owned()
+            }),
+            allow_issuer: None,
+            authorization_endpoint: oauth.endpoints.as_ref().map(|e| e.authorization.clone()),
+            token_endpoint: oauth.endpoints.as_ref().map(|e| e.token.clone()),
+            revocation_endpoint: oauth.revocation_endpoint.clone(),
+        };
+        provider.client = match (&oauth.client_id, oauth.register) {
+            (Some(client_id), _) => ClientPlan::Configured {
+                client_id: client_id.clone(),
+                client_secret: match &oauth.client_secret {
+                    Some(source) => Some(source.read().map_err(LoginFault::Setting)?),
+                    None => None,
+                },
+                auth: oauth.client_auth,
+            },
+            (None, Register::Never) => ClientPlan::Never,
+            (None, Register::Auto | Register::Dynamic) => ClientPlan::Register,
+        };
+        let account = upstream.accounts.get(&self.account.account);
+        provider.scopes = options
+            .scopes
+            .clone()
+            .or_else(|| account.and_then(|account| account.scopes.clone()))
+            .or_else(|| oauth.scopes.clone());
+        provider.default_scopes.clone_from(&oauth.fallback_scopes);
+        provider.resource = match &oauth.resource {
+            Resource::Auto => ResourcePlan::Auto,
+            Resource::Off => ResourcePlan::Off,
+            Resource::Value(value) => ResourcePlan::Fixed(value.clone()),
+        };
+        provider.resource_match = ResourceMatch::Prefix;
+        provider.extra_authorize = oauth.extra_authorize.clone().into_iter().collect();
+        provider.legacy = if oauth.legacy_2025_03_26 {
+            Legacy::Allow
+        } else {
+            Legacy::Refuse
+        };
+        Ok(provider)
+    }
+}
+
+fn store_fault(error: crate::store::StoreError) -> LoginFault {
+    LoginFault::Store(error.to_string())
+}
+
+impl Handler<BeginLogin> for TokenManager {
+    type Result = ResponseFuture<Result<LoginStarted, LoginFault>>;
+
+    fn handle(&mut self, BeginLogin(options): BeginLogin, ctx: &mut Self::Context) -> Self::Result {
+        if !self.is_oauth() {
+            return Box::pin(async { Err(LoginFault::NotOauth) });
+        }
+        if let Some(link) = self.sign_in.link.clone() {
+            return Box::pin(async move { Ok(link) });
+        }
+        let plain = !options.force && options.scopes.is_none() && options.add_scopes.is_empty();
+        if plain && self.grant.is_some() && self.status().is_usable() {
+            let status = Box::new(self.status());
+            return Box::pin(async move { Ok(LoginStarted::AlreadySignedIn(status)) });
+        }
+        let (sender, receiver) = oneshot::channel();
+        let running = self.sign_in.starters.is_some();
+        self.sign_in.starters.get_or_insert_default().push(sender);
+        if !running {
+            self.begin(options, ctx);
+        }
+        Box::pin(async move { receiver.await.unwrap_or(Err(LoginFault::Abandoned)) })
+    }
+}
+
+impl Handler<AwaitLogin> for TokenManager {
+    type Result = ResponseFuture<LoginOutcome>;
+
+    fn handle(&mut self, _: AwaitLogin, _: &mut Self::Context) -> Self::Result {
+        if self.sign_in.pending.is_none() && self.sign_in.link.is_none() {
+            let last = self
+                .sign_in
+                .last
+                .clone()
+                .unwrap_or(LoginOutcome::NotPending);
+            return Box::pin(async move { last });
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.sign_in.watchers.push(sender);
+        Box::pin(async move {
+            receiver
+                .await
+                .unwrap_or(LoginOutcome::Failed(LoginFault::Abandoned))
+        })
+    }
+}
+
+impl Handler<FinishLogin> for TokenManager {
+    type Result = ResponseActFuture<Self, LoginOutcome>;
+
+    fn handle(&mut self, FinishLogin(query): FinishLogin, _: &mut Self::Context) -> Self::Result {
+        let callback = Callback::parse(&query);
+        let now = self.deps.clock.now();
+        let exchange = match check_callback(&mut self.sign_in.pending, callback, now) {
+            Ok(exchange) => exchange,
+            Err(fault) => {
+                let outcome = LoginOutcome::Failed(fault.clone().into());
+                if fault != CallbackFault::State {
+                    self.conclude(outcome.clone());
+                }
+                return Box::pin(actix::fut::ready(outcome));
+            }
+        };
+        let facts = exchange.facts.clone();
+        let call = self.authority.exchange(exchange);
+        let store = self.deps.store.clone();
+        let work = call.into_actor(self).then(move |result, act, _| {
+            // Only now: a refresh may have published another generation meanwhile.
+            let generation = act.machine.generation().next();
+            let save = async move {
+                let tokens = result?;
+                let grant = facts.grant(&tokens, generation);
+                store.put_grant(grant.clone()).await.map_err(store_fault)?;
+                store.check_key().await.map_err(store_fault)?;
+                Ok::<_, LoginFault>((grant, tokens.access))
+            };
+            save.into_actor(act)
+        });
+        Box::pin(work.map(|saved, act, ctx| {
+            let outcome = match saved {
+                Ok((grant, access)) => {
+                    info!(account = %act.account, "signed in");
+                    act.take_grant(grant, access, ctx);
+                    LoginOutcome::Succeeded(Box::new(act.status()))
+                }
+                Err(fault) => LoginOutcome::Failed(fault),
+            };
+            act.conclude(outcome.clone());
+            outcome
+        }))
+    }
+}

@@ -1,0 +1,646 @@
+//! One actor per upstream account: the only one that presents its refresh token. It turns
+//! messages into events of `model::refresh::Machine` and carries the effects out in their order.
+//! Nothing here awaits while it holds state: work runs beside the actor and comes back as an event,
+//! so that a caller that hangs up takes nothing with it.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use crate::clock::random_u64;
+use crate::config::Upstream;
+use crate::ledger::{Published, Slot};
+use crate::model::fault::{CredentialError, LoginReason, TransientCause};
+use crate::model::id::{AccountRef, Generation};
+use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
+use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
+use crate::model::secret::AccessToken;
+use crate::model::time::Timestamp;
+use crate::model::token::{Credential, NewTokens, TokenPolicy};
+use crate::oauth::Authority;
+use crate::store::StoreError;
+
+use super::account::AccountStatus;
+use super::directory::Stop;
+use super::sign_in::SignIn;
+use super::{
+    Abandon, Ask, Deps, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle,
+    Status,
+};
+
+/// An access token as it came.
+pub(super) struct Held {
+    access: AccessToken,
+    issued: Timestamp,
+}
+
+type Answer = Result<Arc<Published>, CredentialError>;
+
+/// The actor of one upstream account.
+pub struct TokenManager {
+    pub(super) account: AccountRef,
+    pub(super) deps: Deps,
+    pub(super) upstream: Option<Arc<Upstream>>,
+    pub(super) authority: Rc<dyn Authority>,
+    pub(super) machine: Machine,
+    pub(super) grant: Option<GrantRecord>,
+    pub(super) sign_in: SignIn,
+    held: Option<Held>,
+    slot: Arc<Slot>,
+    published: Option<Arc<Published>>,
+    waiters: HashMap<u64, oneshot::Sender<Answer>>,
+    settling: Vec<oneshot::Sender<()>>,
+    wake: Option<SpawnHandle>,
+}
+
+impl TokenManager {
+    /// The manager of `account`; what is stored of it is loaded before the first message.
+    pub fn new(account: AccountRef, deps: Deps) -> Self {
+        let config = deps.config.load();
+        let upstream = config.upstreams.get(&account.upstream).cloned();
+        let (policy, retry) = policies(&deps);
+        let slot = deps.ledger.slot(&account);
+        let authority = (deps.authority)();
+        Self {
+            account,
+            upstream,
+            authority,
+            machine: Machine::new(policy, retry, Restored::default()),
+            grant: None,
+            sign_in: SignIn::default(),
+            held: None,
+            slot,
+            published: None,
+            waiters: HashMap::new(),
+            settling: Vec::new(),
+            wake: None,
+            deps,
+        }
+    }
+
+    /// Whether the upstream needs a credential at all.
+    pub(super) fn is_oauth(&self) -> bool {
+        self.upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.auth.oauth().is_some())
+    }
+
+    fn restore(&mut self, found: Option<(GrantRecord, Option<RefreshIntent>)>, out: LoginReason) {
+        let (policy, retry) = policies(&self.deps);
+        // A token is sent only to the resource it was obtained for.
+        let here = self
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.url.url().to_string());
+        let found = found.filter(|(grant, _)| Some(&grant.upstream_url) == here.as_ref());
+        let restored = match &found {
+            Some((grant, intent)) => Restored::of(grant, intent.as_ref()),
+            None => Restored {
+                signed_out: Some(out),
+                ..Restored::default()
+            },
+        };
+        self.machine = Machine::new(policy, retry, restored);
+        self.grant = found.map(|(grant, _)| grant);
+    }
+
+    /// Takes an event and does what follows from it.
+    pub(super) fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let now = self.deps.clock.now();
+        #[expect(clippy::cast_precision_loss, reason = "53 bits of jitter are plenty")]
+        let roll = (random_u64(&*self.deps.random) >> 11) as f64 / (1_u64 << 53) as f64;
+        for effect in self.machine.step(event, now, roll) {
+            self.carry_out(effect, now, ctx);
+        }
+        if self.machine.is_settled() {
+            for waiter in self.settling.drain(..) {
+                let _ = waiter.send(());
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Timestamp, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Answer(Waiter(waiter), answer) => {
+                let answer =
+                    answer.and_then(|_| self.published.clone().ok_or(CredentialError::TimedOut));
+                if let Some(waiter) = self.waiters.remove(&waiter) {
+                    let _ = waiter.send(answer);
+                }
+            }
+            Effect::SaveIntent {
+                epoch,
+                generation,
+                presented,
+            } => {
+                let intent = RefreshIntent {
+                    generation,
+                    at: now,
+                    presented,
+                };
+                let (store, account) = (self.deps.store.clone(), self.account.clone());
+                let write = async move { store.begin_refresh(&account, intent).await };
+                self.then(write, ctx, move |result| match result {
+                    Ok(()) => Event::IntentSaved { epoch },
+                    Err(error) => Event::IntentFailed {
+                        epoch,
+                        cause: TransientCause::Store(error.to_string()),
+                    },
+                });
+            }
+            Effect::Call { epoch, attempt } => self.call(epoch, attempt, ctx),
+            Effect::ClearIntent => {
+                let (store, account) = (self.deps.store.clone(), self.account.clone());
+                self.beside(async move { store.clear_intent(&account).await }, ctx);
+            }
+            Effect::Save { epoch, generation } => self.save(epoch, generation, ctx),
+            Effect::Publish {
+                generation,
+                expires,
+                refresh_at,
+            } => {
+                self.publish(generation, expires, refresh_at);
+            }
+            Effect::Retract => self.slot.retract(),
+            Effect::Forget { code, reason } => {
+                warn!(account = %self.account, code = code.0, "refresh token rejected; sign-in needed");
+                let record = SignedOutRecord {
+                    account: self.account.clone(),
+                    reason,
+                };
+                let Some(grant) = self.grant.take() else {
+                    return;
+                };
+                let Some(token) = grant.refresh.clone() else {
+                    return;
+                };
+                let (store, account) = (self.deps.store.clone(), self.account.clone());
+                let forget = async move {
+                    // A client identity that is not known any more is worth nothing either.
+                    if code.0 == "invalid_client" {
+                        store
+                            .delete_client(&grant.issuer, &grant.client.client_id)
+                            .await?;
+                    }
+                    store
+                        .delete_grant_if_equal(&account, &token, record)
+                        .await
+                        .map(|_| ())
+                };
+                self.beside(forget, ctx);
+            }
+            Effect::NoteSignedOut(reason) => {
+                let record = SignedOutRecord {
+                    account: self.account.clone(),
+                    reason,
+                };
+                self.grant = None;
+                let (store, account) = (self.deps.store.clone(), self.account.clone());
+                self.beside(
+                    async move { store.delete_grant(&account, record).await },
+                    ctx,
+                );
+            }
+            Effect::Renudge => self.slot.renudge(),
+            Effect::WakeAt(at) => {
+                if let Some(former) = self.wake.take() {
+                    ctx.cancel_future(former);
+                }
+                let sleep = at.since(now);
+                self.wake = Some(ctx.run_later(sleep, |act, ctx| {
+                    act.wake = None;
+                    let demand = act.demand();
+                    act.event(Event::Woke { demand }, ctx);
+                }));
+            }
+        }
+    }
+
+    fn demand(&self) -> Demand {
+        if self
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.keep_warm)
+        {
+            return Demand::Warm;
+        }
+        let refreshed = self.grant.as_ref().map(|grant| grant.refreshed);
+        match (self.slot.last_used(), refreshed) {
+            (Some(used), Some(refreshed)) if used >= refreshed => Demand::Used,
+            _ => Demand::Idle,
+        }
+    }
+
+    /// Presents the refresh token, in a task of the actor's own.
+    fn call(&mut self, epoch: u64, attempt: u32, ctx: &mut Context<Self>) {
+        let Some(grant) = self.grant.clone() else {
+            return;
+        };
+        debug!(account = %self.account, attempt, "refreshing");
+        let call = self.authority.refresh(&grant);
+        ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
+            let now = act.deps.clock.now();
+            if epoch != act.machine.epoch() {
+                act.discard(grant, result.ok(), ctx);
+                return;
+            }
+            let event = match result {
+                Ok(tokens) => {
+                    let issued = tokens.received.min(now);
+                    let expires = tokens.expires_in.map(|life| issued.plus(life));
+                    let rotated = tokens.refresh.is_some();
+                    act.take(&tokens, issued, expires);
+                    Event::Refreshed {
+                        epoch,
+                        issued,
+                        expires,
+                        rotated,
+                    }
+                }
+                Err(failure) => {
+                    warn!(account = %act.account, %failure, "refresh failed");
+                    Event::Failed { epoch, failure }
+                }
+            };
+            act.event(event, ctx);
+        }));
+    }
+
+    /// A refresh that ended after a sign-out: nobody may go on holding what it brought.
+    fn discard(&mut self, grant: GrantRecord, tokens: Option<NewTokens>, ctx: &mut Context<Self>) {
+        let Some(tokens) = tokens else { return };
+        let late = GrantRecord {
+            refresh: tokens.refresh.or(grant.refresh.clone()),
+            ..grant
+        };
+        if self.grant.is_none() {
+            let revoke = self.authority.revoke(&late, Some(&tokens.access));
+            ctx.spawn(revoke.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    /// Takes new tokens into custody; a missing refresh token means "keep the one there is".
+    fn take(&mut self, tokens: &NewTokens, issued: Timestamp, expires: Option<Timestamp>) {
+        self.held = Some(Held {
+            access: tokens.access.clone(),
+            issued,
+        });
+        if let Some(grant) = &mut self.grant {
+            if let Some(refresh) = &tokens.refresh {
+                grant.refresh = Some(refresh.clone());
+            }
+            if let Some(scopes) = &tokens.scopes {
+                grant.scopes.clone_from(scopes);
+            }
+            if tokens.identity.is_some() {
+                grant.identity.clone_from(&tokens.identity);
+            }
+            grant.refreshed = issued;
+            grant.expires = expires;
+        }
+    }
+
+    /// The same for a sign-in, whose grant is durable already.
+    pub(super) fn take_grant(
+        &mut self,
+        grant: GrantRecord,
+        access: AccessToken,
+        ctx: &mut Context<Self>,
+    ) {
+        let (issued, expires) = (grant.refreshed, grant.expires);
+        let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
+        self.held = Some(Held { access, issued });
+        self.grant = Some(grant);
+        self.event(
+            Event::SignedIn {
+                generation,
+                issued,
+                expires,
+                refreshable,
+            },
+            ctx,
+        );
+    }
+
+    fn save(&mut self, epoch: u64, generation: Generation, ctx: &mut Context<Self>) {
+        let Some(grant) = &mut self.grant else { return };
+        grant.generation = generation;
+        let (store, grant) = (self.deps.store.clone(), grant.clone());
+        let account = self.account.clone();
+        let write = async move { store.put_grant(grant).await };
+        self.then(write, ctx, move |result| match result {
+            Ok(()) => Event::Saved { epoch, generation },
+            Err(error) => {
+                warn!(%account, %error, "the refreshed sign-in is not saved yet");
+                Event::SaveFailed { epoch, generation }
+            }
+        });
+    }
+
+    fn publish(
+        &mut self,
+        generation: Generation,
+        expires: Option<Timestamp>,
+        refresh_at: Timestamp,
+    ) {
+        let Some(held) = &self.held else { return };
+        let access = held.access.clone();
+        let credential = Credential {
+            access,
+            issued: held.issued,
+            expires,
+            generation,
+        };
+        // Twice, since a published credential belongs to the slot and answers need it as well.
+        match Published::bearer(&credential, refresh_at) {
+            Ok(published) => {
+                self.slot.publish(published);
+                self.published = self.slot.load();
+                info!(account = %self.account, %generation, "credential published");
+            }
+            Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
+        }
+    }
+
+    /// Runs `work` beside the actor and takes its result as an event.
+    fn then<T: 'static>(
+        &mut self,
+        work: impl Future<Output = T> + 'static,
+        ctx: &mut Context<Self>,
+        event: impl FnOnce(T) -> Event + 'static,
+    ) {
+        ctx.spawn(work.into_actor(self).map(move |result, act, ctx| {
+            act.event(event(result), ctx);
+        }));
+    }
+
+    /// Runs `work` beside the actor; a failure is logged.
+    fn beside(
+        &mut self,
+        work: impl Future<Output = Result<(), StoreError>> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.spawn(work.into_actor(self).map(|result, act, _| {
+            if let Err(error) = result {
+                warn!(account = %act.account, %error, "the store did not keep a change");
+            }
+        }));
+    }
+
+    fn wait(&mut self, waiter: u64) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.insert(waiter, sender);
+        receiver
+    }
+
+    /// How the account is.
+    pub(super) fn status(&self) -> AccountStatus {
+        let grant = self.grant.as_ref();
+        let last_failure = self.machine.last_failure();
+        AccountStatus {
+            state: self
+                .is_oauth()
+                .then(|| self.machine.state(self.deps.clock.now())),
+            identity: grant.and_then(|grant| grant.identity.clone()),
+            scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
+            expires: self
+                .published
+                .as_ref()
+                .map_or(grant.and_then(|grant| grant.expires), |published| {
+                    published.expires
+                }),
+            refreshed: grant.map(|grant| grant.refreshed),
+            refreshable: grant.is_some_and(|grant| grant.refresh.is_some()),
+            unsaved: self.machine.is_unsaved(),
+            issuer: grant.map(|grant| grant.issuer.clone()),
+            last_failure: last_failure.map(|(at, cause)| (at, cause.clone())),
+            trail: self.sign_in.trail.clone(),
+        }
+    }
+
+    /// Forgets the credential that was published, after a sign-out.
+    fn drop_credential(&mut self) {
+        self.held = None;
+        self.published = None;
+    }
+}
+
+fn policies(deps: &Deps) -> (TokenPolicy, RetryPolicy) {
+    let config = deps.config.load();
+    let refresh = &config.refresh;
+    (
+        refresh.policy,
+        RetryPolicy {
+            base: refresh.retry_base,
+            max: refresh.retry_max,
+        },
+    )
+}
+
+impl Actor for TokenManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if !self.is_oauth() {
+            self.slot.publish(Published::nothing());
+            self.published = self.slot.load();
+            return;
+        }
+        let store = self.deps.store.clone();
+        let load = async move { Ok((store.grants().await?, store.signed_out().await?)) };
+        // No message is looked at before this is done.
+        ctx.wait(
+            load.into_actor(self)
+                .map(|found: Result<_, StoreError>, act, ctx| {
+                    let (grants, out) = match found {
+                        Ok(found) => found,
+                        Err(error) => {
+                            warn!(account = %act.account, %error, "the sign-in cannot be loaded");
+                            (Vec::new(), Vec::new())
+                        }
+                    };
+                    let grant = grants
+                        .into_iter()
+                        .find(|(grant, _)| grant.account == act.account);
+                    let reason = out
+                        .into_iter()
+                        .find(|record| record.account == act.account)
+                        .map_or(LoginReason::Never, |record| record.reason);
+                    act.restore(grant, reason);
+                    let demand = act.demand();
+                    act.event(Event::Woke { demand }, ctx);
+                }),
+        );
+    }
+}
+
+impl Handler<Ask> for TokenManager {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
+        if !self.is_oauth() {
+            let nothing = self.published.clone().ok_or(CredentialError::TimedOut);
+            return Box::pin(async move { nothing });
+        }
+        let receiver = self.wait(ask.waiter);
+        let event = Event::Ask {
+            waiter: Waiter(ask.waiter),
+            rejected: ask.rejected,
+            accepted: self.slot.accepted(),
+            deadline: self.deps.clock.now().plus(PATIENCE),
+        };
+        self.event(event, ctx);
+        Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
+    }
+}
+
+impl Handler<Abandon> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, Abandon(waiter): Abandon, ctx: &mut Self::Context) {
+        self.waiters.remove(&waiter);
+        self.event(Event::Abandon(Waiter(waiter)), ctx);
+    }
+}
+
+impl Handler<Nudge> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
+        if self.is_oauth() {
+            self.event(Event::Nudge, ctx);
+        }
+    }
+}
+
+impl Handler<ForceRefresh> for TokenManager {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, force: ForceRefresh, ctx: &mut Self::Context) -> Self::Result {
+        let receiver = self.wait(force.waiter);
+        self.event(
+            Event::Force {
+                waiter: Waiter(force.waiter),
+            },
+            ctx,
+        );
+        Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
+    }
+}
+
+impl Handler<Status> for TokenManager {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.status())
+    }
+}
+
+impl Handler<Settle> for TokenManager {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
+        if self.machine.is_settled() {
+            return Box::pin(async {});
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.settling.push(sender);
+        Box::pin(async move {
+            let _ = receiver.await;
+        })
+    }
+}
+
+impl Handler<Logout> for TokenManager {
+    type Result = ResponseActFuture<Self, Result<LogoutReport, StoreError>>;
+
+    fn handle(&mut self, logout: Logout, ctx: &mut Self::Context) -> Self::Result {
+        let now = self.deps.clock.now();
+        self.abandon_sign_in();
+        let reason = LoginReason::SignedOut { at: now };
+        let grant = self.grant.take();
+        let access = self.held.as_ref().map(|held| held.access.clone());
+        // First nobody is served with it any more, then the provider is told, then it is forgotten.
+        self.event(Event::SignedOut(reason.clone()), ctx);
+        self.drop_credential();
+        let record = SignedOutRecord {
+            account: self.account.clone(),
+            reason,
+        };
+        let (store, account) = (self.deps.store.clone(), self.account.clone());
+        let revoke = match &grant {
+            Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
+            _ => None,
+        };
+        let work = async move {
+            let said = match revoke {
+                Some(revoke) => Some(revoke.await),
+                None => None,
+            };
+            store.delete_grant(&account, record).await?;
+            info!(%account, "signed out");
+            Ok(match grant {
+                Some(_) => LogoutReport::Forgotten(said),
+                None => LogoutReport::NothingHeld,
+            })
+        };
+        Box::pin(work.into_actor(self))
+    }
+}
+
+impl Handler<Stop> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.abandon_sign_in();
+        if self.machine.is_settled() {
+            ctx.stop();
+            return;
+        }
+        // The answer on its way may be the only copy of a rotated token.
+        let (sender, receiver) = oneshot::channel();
+        self.settling.push(sender);
+        let settled = async move {
+            let _ = receiver.await;
+        };
+        ctx.spawn(
+            settled
+                .into_actor(self)
+                .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
+        );
+    }
+}
+
+impl Handler<Reconfigure> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconfigure, ctx: &mut Self::Context) {
+        let config = self.deps.config.load_full();
+        self.upstream = config.upstreams.get(&self.account.upstream).cloned();
+        let (policy, retry) = policies(&self.deps);
+        self.machine.set_policy(policy, retry);
+        if !self.is_oauth() {
+            self.slot.publish(Published::nothing());
+            self.published = self.slot.load();
+            return;
+        }
+        let here = self
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.url.url().to_string());
+        if self
+            .grant
+            .as_ref()
+            .is_some_and(|grant| Some(&grant.upstream_url) != here.as_ref())
+        {
+            // The stored sign-in stays, for the case that the address comes back.
+            self.grant = None;
+            self.event(Event::SignedOut(LoginReason::Never), ctx);
+            self.drop_credential();
+        }
+    }
+}

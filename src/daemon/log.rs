@@ -1,0 +1,33 @@
+//! The log: stderr, text or JSON, one line a state change.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts it. A second start in one process changes nothing.
+pub(super) fn install(log: &Log, asked: Option<LogFormat>) {
+    let wanted = std::env::var("DOORWARD_LOG").unwrap_or_else(|_| log.level.clone());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new("info"));
+    // It reports every stream that is cut on purpose as an error.
+    let noise = "actix_http::h1::dispatcher=off"
+        .parse()
+        .expect("a directive");
+    let filter = filter.add_directive(noise);
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_env_filter(filter);
+    let json = match asked.unwrap_or(log.format) {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+}
