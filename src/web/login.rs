@@ -231,22 +231,22 @@ async fn start_default(directory: web::Data<Directory>) -> HttpResponse {
 
 /// The account that these pages may tell about: the default one, and only where agents may come
 /// without a credential. Elsewhere this port tells nothing about accounts (protocol.md LS-12).
-fn open_account(directory: &Directory) -> Result<AccountRef, HttpResponse> {
+fn open_account(directory: &Directory) -> Result<AccountRef, Box<HttpResponse>> {
     let config = directory.deps().config.load();
     default_account(&config)
         .filter(|_| !config.sessions.require)
         .ok_or_else(|| {
-            hardened(HttpResponse::NotFound()).json(serde_json::json!({
+            Box::new(hardened(HttpResponse::NotFound()).json(serde_json::json!({
             "error": "not_found",
             "error_description": "This is answered on the control socket. Next: doorward status",
-        }))
+        })))
         })
 }
 
 async fn status(directory: web::Data<Directory>) -> HttpResponse {
     let account = match open_account(&directory) {
         Ok(account) => account,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let status = directory.send(&account, || Status).await;
     let signed_in = status.is_ok_and(|status| status.is_usable());
@@ -256,7 +256,7 @@ async fn status(directory: web::Data<Directory>) -> HttpResponse {
 async fn ask_before_logout(directory: web::Data<Directory>) -> HttpResponse {
     let account = match open_account(&directory) {
         Ok(account) => account,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let title = format!("Sign out of {account}?");
     let page = Page {
@@ -271,7 +271,7 @@ async fn ask_before_logout(directory: web::Data<Directory>) -> HttpResponse {
 async fn logout(directory: web::Data<Directory>) -> HttpResponse {
     let account = match open_account(&directory) {
         Ok(account) => account,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     match directory.send(&account, || Logout { local: false }).await {
         Ok(Ok(_)) => {

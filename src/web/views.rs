@@ -54,7 +54,7 @@ pub(super) fn session(cell: &SessionCell, config: &Config, now: Timestamp) -> ap
         grant,
         grant_all: *cell.grant() == Grant::All,
         created_at: Moment(cell.minted()),
-        last_used_at: (cell.calls() > 0).then(|| Moment(facts.last_used)),
+        last_used_at: (cell.calls() > 0).then_some(Moment(facts.last_used)),
         expires_at: Moment(lapses_at(&facts, policy)),
         idle_expires_at: (!held_off).then(|| Moment(facts.last_used.plus(policy.idle))),
         max_expires_at: policy.max_age.map(|age| Moment(cell.minted().plus(age))),

@@ -7,6 +7,7 @@ mod credentials;
 mod fields;
 mod gateway;
 mod guard;
+mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
 mod own_tokens;

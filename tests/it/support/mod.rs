@@ -4,4 +4,5 @@ pub(crate) mod agent;
 pub(crate) mod alone;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
+pub(crate) mod parts;
 pub(crate) mod raw;

@@ -1,0 +1,267 @@
+//! The main job on real parts, with the counts of what the authorization server saw.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+
+use serde_json::{Value, json};
+
+use crate::support::parts::{Agent, Daemon, Part, open, signed_in};
+
+fn echo(daemon: &Daemon, agent: &Agent) -> (u16, String) {
+    let params = json!({"name": "echo", "arguments": {"message": "hello"}});
+    let answer = daemon.call(agent, "tools/call", &params);
+    (answer.status, answer.body)
+}
+
+fn works(daemon: &Daemon, agent: &Agent) -> bool {
+    let (status, body) = echo(daemon, agent);
+    status == 200 && body.contains("Echo: hello")
+}
+
+#[test]
+fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
+    let (authority, _upstream, daemon) = signed_in(&json!({}));
+    let (id, credential) = daemon.mint("night");
+    let parts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts");
+    let url = format!("{}/u/ev", daemon.url);
+    for (program, script) in [
+        ("node".into(), "ts_client.mjs"),
+        (parts.join(".venv/bin/python"), "py_client.py"),
+    ] {
+        let output = Command::new(&program)
+            .arg(parts.join(script))
+            .args([&url, "--calls", "3"])
+            .env("DOORWARD_SESSION", &credential)
+            .stdin(Stdio::null())
+            .output()
+            .expect("it starts");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("a result");
+        assert_eq!(result["ok"], true, "{result}");
+        assert_eq!(result["calls"], 3);
+    }
+    assert_eq!(authority.count("registrations"), 1);
+    assert_eq!(authority.count("authorization_code_grants"), 1);
+    let (_, sessions) = daemon.run(&["ctl", "sessions"]);
+    assert_eq!(sessions["items"][0]["id"], id.as_str());
+    assert_eq!(sessions["items"][0]["state"], "active");
+    let (code, revoked) = daemon.run(&["ctl", "revoke", &id]);
+    assert_eq!((code, &revoked["revoked"][0]), (0, &json!(id)));
+    let (status, body) = echo(&daemon, &Agent::known(id, credential));
+    assert_eq!(status, 401);
+    assert!(body.contains("session_revoked"), "{body}");
+}
+
+#[test]
+fn pain_01_parallel_sessions_cost_one_refresh_an_expiry() {
+    const EXPIRIES: u64 = 50;
+    let (authority, _upstream, daemon) = signed_in(&json!({"access_token_ttl": 3600}));
+    let agents: Vec<_> = (0..8)
+        .map(|n| daemon.agent(&format!("agent {n}")))
+        .collect();
+    for round in 0..EXPIRIES {
+        // 8 x 64 requests at the first expiry, 8 x 8 at the others.
+        let requests = if round == 0 { 64 } else { 8 };
+        let start = Barrier::new(agents.len() + 1);
+        std::thread::scope(|scope| {
+            for agent in &agents {
+                let (daemon, start) = (&daemon, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    for request in 0..requests {
+                        let (status, body) = echo(daemon, agent);
+                        assert!(
+                            status == 200 && body.contains("Echo"),
+                            "{request}: {status} {body}"
+                        );
+                    }
+                });
+            }
+            start.wait();
+            authority.tell("/expire-access-tokens", &json!({}));
+        });
+        // A round may end before the expiry reached anybody.
+        assert!(works(&daemon, &agents[0]));
+        assert_eq!(authority.count("refresh_requests"), round + 1);
+    }
+    assert_eq!(authority.count("refresh_ok"), EXPIRIES);
+    assert_eq!(authority.count("reuse_events"), 0);
+    assert_eq!(authority.count("reuse_presented"), 0);
+}
+
+#[test]
+fn pain_02_no_transient_failure_costs_the_refresh_token() {
+    let (authority, _upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    for fault in [
+        json!({"kind": "status", "status": 500}),
+        json!({"kind": "status", "status": 502, "body": "<html>bad gateway</html>"}),
+        json!({"kind": "status", "status": 429}),
+        json!({"kind": "status", "status": 403, "body": "<html>no</html>"}),
+        json!({"kind": "error_200", "body": {"error": "temporarily_unavailable"}}),
+        json!({"kind": "reset_before"}),
+    ] {
+        let mut fault = fault;
+        fault["on"] = "token".into();
+        authority.tell("/fault", &fault);
+        let (code, _) = daemon.run(&["ctl", "refresh", "ev"]);
+        assert_ne!(code, 4, "{fault} must not ask for a sign-in");
+        assert!(works(&daemon, &agent), "{fault}: the old token serves");
+    }
+    let (code, answer) = daemon.run(&["ctl", "refresh", "ev"]);
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(authority.count("reuse_events"), 0);
+    assert!(works(&daemon, &agent));
+}
+
+#[test]
+fn pain_05_one_sign_in_heals_every_session_that_waits() {
+    let (authority, _upstream, daemon) = signed_in(&json!({}));
+    let agents: Vec<_> = (0..6)
+        .map(|n| daemon.agent(&format!("agent {n}")))
+        .collect();
+    let (code, report) = daemon.run(&["logout", "ev"]);
+    assert_eq!((code, &report["provider"]), (0, &json!("revoked")));
+    assert!(authority.count("revocations") >= 1, "the provider was told");
+    let (code, status) = daemon.run(&["status"]);
+    assert_eq!(
+        (code, &status["upstreams"][0]["state"]),
+        (4, &json!("login"))
+    );
+    let lists = daemon.call(&agents[0], "ping", &json!({}));
+    assert!(lists.body.contains("login_required"), "{}", lists.body);
+    daemon.sign_in(&authority, "ev");
+    for agent in &agents {
+        assert!(works(&daemon, agent));
+    }
+}
+
+#[test]
+fn pain_16_a_resource_that_rejects_fresh_tokens_is_left_alone() {
+    let (authority, upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    upstream.tell("/fault", &json!({"kind": "reject", "times": "always"}));
+    let before = authority.count("refresh_requests");
+    for _ in 0..40 {
+        let (status, _) = echo(&daemon, &agent);
+        assert_ne!(status, 401, "401 is about the local credential only");
+    }
+    let spent = authority.count("refresh_requests") - before;
+    assert!(spent <= 3, "{spent} refreshes");
+}
+
+#[test]
+fn pain_18_an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let (authority, _upstream, mut daemon) = signed_in(&json!({"rotate": false}));
+    for round in 0..4 {
+        if round % 2 == 0 {
+            authority.tell(
+                "/fault",
+                &json!({"on": "token", "kind": "drop_refresh_token"}),
+            );
+        }
+        let (code, answer) = daemon.run(&["ctl", "refresh", "ev"]);
+        assert_eq!(code, 0, "round {round}: {answer}");
+        daemon.kill();
+        daemon.serve();
+    }
+    assert_eq!(authority.count("refresh_ok"), 4);
+}
+
+#[test]
+fn pain_41_a_call_whose_answer_was_lost_runs_once() {
+    let (_authority, upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    upstream.tell(
+        "/fault",
+        &json!({"kind": "commit_then_drop", "rpc": "tools/call"}),
+    );
+    let (_, body) = echo(&daemon, &agent);
+    assert!(body.contains("connection_lost"), "{body}");
+    assert_eq!(upstream.ask("/tools")["echo"], 1, "executed exactly once");
+}
+
+#[test]
+fn seed_s2_09_sessions_and_sign_ins_survive_a_killed_daemon() {
+    let (authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    daemon.kill();
+    daemon.serve();
+    assert!(
+        works(&daemon, &agent),
+        "the same address, the same credential"
+    );
+    assert_eq!(
+        authority.count("refresh_ok"),
+        1,
+        "access tokens are in memory only"
+    );
+    assert_eq!(authority.count("authorization_code_grants"), 1);
+}
+
+#[test]
+fn ls_revocation_closes_streams() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    let bearer = format!("Bearer {}", agent.credential);
+    let session = agent.session().to_owned();
+    let fields = [
+        ("authorization", bearer.as_str()),
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", session.as_str()),
+    ];
+    let mut stream = open("GET", &format!("{}/u/ev", daemon.url), &fields, "");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("its head");
+    assert_eq!(&first, b"HTTP/1.0 200");
+    let (code, _) = daemon.run(&["ctl", "revoke", &agent.id]);
+    assert_eq!(code, 0);
+    // It ends, cleanly or not; a stream that went on would run into the time limit.
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_ne!(
+            error.kind(),
+            std::io::ErrorKind::WouldBlock,
+            "the stream went on"
+        );
+    }
+}
+
+#[test]
+fn secrets_are_nowhere_in_the_log_at_trace() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    assert!(works(&daemon, &agent));
+    let log = daemon.log();
+    assert!(log.contains("credential published"));
+    assert!(!log.contains(&agent.credential), "the session's credential");
+    assert!(!log.contains("Bearer dw_"));
+    assert!(!log.contains("code_verifier="));
+    assert!(!log.contains("refresh_token="));
+    for file in std::fs::read_dir(daemon.state())
+        .expect("it is there")
+        .flatten()
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata().expect("a file").permissions().mode() & 0o077;
+        assert!(
+            mode == 0 || file.file_name() == "config.toml",
+            "{:?}",
+            file.path()
+        );
+    }
+}
+
+#[test]
+fn seed_s1_02_up_twice_is_one_daemon_and_down_ends_it() {
+    let authority = Part::authorization_server(&json!({}));
+    drop(authority);
+    let mut daemon = Daemon::start();
+    let (code, _) = daemon.run(&["up"]);
+    assert_eq!(code, 0, "it runs already");
+    let (code, _) = daemon.run(&["down"]);
+    assert_eq!(code, 0);
+    let (code, _) = daemon.run(&["status"]);
+    assert_eq!(code, 3, "not running");
+    daemon.forget();
+}
