@@ -215,8 +215,8 @@ pub struct ServeArgs {
     /// Address to listen on; loopback only
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
-    /// Port to listen on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port to listen on; 0 lets the system choose
+    #[arg(long, value_name = "N")]
     pub port: Option<u16>,
     /// An upstream beside those of the config
     #[arg(long = "upstream", value_name = "[NAME=]URL")]

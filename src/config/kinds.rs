@@ -39,7 +39,7 @@ kind!(YES: bool, "true or false", yes);
 kind!(DURATION: Duration, "text", duration);
 kind!(LIMIT: Option<Duration>, "text", limit);
 kind!(SIZE: u64, "text", size);
-kind!(PORT: u16, "a number", |node| number(node, 1, 65535, "a port, 1 to 65535"));
+kind!(PORT: u16, "a number", |node| number(node, 0, 65535, "a port, 0 to 65535"));
 kind!(COUNT: usize, "a number", |node| number(node, 1, 1 << 20, "a number of at least 1"));
 kind!(ATTEMPTS: u32, "a number", |node| number(node, 1, 100, "a number from 1 to 100"));
 kind!(SHARE: f64, "text", share);

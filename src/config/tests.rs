@@ -70,7 +70,7 @@ fn every_mistake_is_shown_at_once_in_the_order_of_the_file() {
     assert_eq!(
         errors,
         [
-            "error: `server.port` must be a port, 1 to 65535",
+            "error: `server.port` must be a port, 0 to 65535",
             "error: unknown key `bnd` in [server]",
             "error: `sessions.idle` must not be longer than `ttl`",
             "error: `Bad` cannot be a name",

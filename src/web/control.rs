@@ -230,11 +230,15 @@ async fn upstreams(control: web::Data<Control>) -> HttpResponse {
 }
 
 async fn upstream(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
-    let (upstream, _) = named(&control, &asked)?;
+    detail(&control, &asked).await
+}
+
+async fn detail(control: &Control, asked: &str) -> Answer {
+    let (upstream, _) = named(control, asked)?;
     let mut items = Vec::new();
     let mut discovery = Vec::new();
     for account in upstream.account_refs() {
-        items.push(view(&control, &upstream, &account).await);
+        items.push(view(control, &upstream, &account).await);
         if let Ok(status) = control.directory.send(&account, || Status).await {
             discovery.extend(status.trail);
         }
@@ -323,8 +327,7 @@ async fn add_upstream(control: web::Data<Control>, add: web::Json<api::AddUpstre
         }
         edited(&control, |edition| edition.add(&name, &add.url, &settings))?;
     }
-    let (upstream, account) = named(&control, name.as_str())?;
-    Ok(HttpResponse::Ok().json(view(&control, &upstream, &account).await))
+    detail(&control, name.as_str()).await
 }
 
 async fn change_upstream(
@@ -344,13 +347,26 @@ async fn change_upstream(
         edited(&control, |edition| edition.rename(&name, &wanted))?;
         name = wanted;
     }
-    let (upstream, account) = named(&control, name.as_str())?;
-    Ok(HttpResponse::Ok().json(view(&control, &upstream, &account).await))
+    detail(&control, name.as_str()).await
 }
 
 async fn remove_upstream(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
     let (upstream, _) = named(&control, &asked)?;
+    let deps = control.directory.deps();
+    for account in upstream.account_refs() {
+        if upstream.enabled && upstream.auth.oauth().is_some() {
+            let gone = control
+                .directory
+                .send(&account, || Logout { local: false })
+                .await?;
+            gone.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
+        }
+    }
     edited(&control, |edition| edition.remove(&upstream.name))?;
+    for account in upstream.account_refs() {
+        let forgotten = deps.store.forget_account(&account).await;
+        forgotten.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -269,15 +269,15 @@ impl Daemon {
             .spawn()
             .expect("it starts");
         let mut talk = BufReader::new(login.stderr.take().expect("piped"));
-        let mut link = String::new();
+        let (mut link, mut said) = (String::new(), String::new());
         while !link.contains("/login/ev?t=") {
             link.clear();
             assert_ne!(
                 talk.read_line(&mut link).expect("talk"),
                 0,
-                "no link: {}",
-                self.log()
+                "no link: {said}"
             );
+            said += &link;
         }
         let page = Exchange::get(link.trim());
         let cookie = page
