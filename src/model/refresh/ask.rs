@@ -16,7 +16,7 @@ const LONGEST_REST: Duration = Duration::from_hours(1);
 /// them, one in as long. A token that lived for `CALM` ends the row.
 const HASTE: Duration = Duration::from_secs(10);
 const CALM: Duration = Duration::from_mins(1);
-const HASTY_LIMIT: u32 = 4;
+const HASTY_LIMIT: u32 = 64;
 
 /// What to do about a rejection of the newest token.
 enum Rejection {
