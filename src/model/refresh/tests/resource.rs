@@ -126,7 +126,7 @@ fn a_sign_in_and_a_person_end_the_rest() {
 fn a_resource_that_accepts_here_and_rejects_there_does_not_loop() {
     let mut table = Table::signed_in();
     let refreshes = hammer(&mut table, 1000, Duration::from_millis(60), true);
-    assert!(refreshes <= 11, "{refreshes} in a minute");
+    assert!(refreshes <= 71, "{refreshes} in a minute");
     let newest = table.machine.generation().0;
     assert_eq!(
         table.ask(5000),
