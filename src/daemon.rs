@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware, web};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -345,10 +345,12 @@ fn serve_control(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
+            .wrap(middleware::from_fn(control::only_this_user))
             .configure(control::configure)
     });
     Ok(server
         .workers(1)
+        .on_connect(control::note_peer)
         .disable_signals()
         .shutdown_timeout(1)
         .listen_uds(socket)?

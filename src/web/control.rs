@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 use tokio::sync::mpsc;
 
@@ -88,6 +91,31 @@ impl From<DirectoryError> for Refused {
             DirectoryError::Broken(_) => Problem::new(Code::Internal).with("detail", error),
         })
     }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer(u32);
+
+/// Notes whose process opened a connection.
+pub fn note_peer(io: &dyn std::any::Any, kept: &mut actix_web::dev::Extensions) {
+    let stream = io.downcast_ref::<actix_web::rt::net::UnixStream>();
+    if let Some(Ok(peer)) = stream.map(actix_web::rt::net::UnixStream::peer_cred) {
+        kept.insert(Peer(peer.uid()));
+    }
+}
+
+/// Lets this user's processes in and nobody else's: the directory's mode keeps others out
+/// already, unless somebody has changed it.
+pub async fn only_this_user(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let peer = request.conn_data::<Peer>().map(|peer| peer.0);
+    if peer != Some(rustix::process::getuid().as_raw()) {
+        return Err(Refused(Problem::new(Code::PeerRefused)).into());
+    }
+    next.call(request).await
 }
 
 /// Routes of the control socket.
