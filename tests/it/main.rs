@@ -10,6 +10,7 @@ mod guard;
 mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
+mod layers;
 mod own_tokens;
 mod pressure;
 mod probes;
