@@ -50,6 +50,8 @@ pub struct ServeOptions {
     pub upstreams: Vec<(String, String)>,
     /// Where to write one line when ready: the address that agents use.
     pub ready_fd: Option<i32>,
+    /// Whether to stop when standard input ends.
+    pub until_eof: bool,
     /// The form of the log.
     pub log_format: Option<LogFormat>,
     /// Whether to reload when the file of the configuration changes.
@@ -115,6 +117,9 @@ async fn run(options: ServeOptions) -> Result<(), Problem> {
             }
         })?;
     let running = Running::start(&lock, &paths, inputs, loaded, listener, local, store).await?;
+    if options.until_eof {
+        stop_at_eof(&running.control);
+    }
     announce(&lock, &paths, &running, options.ready_fd)?;
     running.until_stopped(options.watch).await
 }
@@ -169,6 +174,16 @@ fn announce(
         written.map_err(|error| failed("the ready line cannot be written", error))?;
     }
     Ok(())
+}
+
+/// A thread of its own reads, since nothing can call a read of a terminal off.
+fn stop_at_eof(control: &Control) {
+    let stop = control.stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // Nobody receives it any more when the daemon stops already.
+        let _ = stop.send(None);
+    });
 }
 
 /// A daemon that serves.

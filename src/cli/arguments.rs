@@ -152,8 +152,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Show the version of this command and of the daemon
     Version,
-    /// Play through a sign-in, calls and a refresh on this machine, without any account
-    Demo,
+    /// See it work without any account: eight sessions, and tokens that live five seconds
+    Demo(DemoArgs),
 }
 
 /// `status`
@@ -228,9 +228,21 @@ pub struct ServeArgs {
     /// Where to write one line when ready
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<i32>,
+    /// Stop when standard input ends, for programs that start a daemon of their own
+    #[arg(long)]
+    pub until_eof: bool,
     /// Form of the log
     #[arg(long, value_name = "FMT")]
     pub log_format: Option<LogForm>,
+}
+
+/// `demo`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DemoArgs {
+    /// How long to play; Ctrl-C ends it sooner
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
 }
 
 /// Form of the log.

@@ -68,7 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => serve_here(&context, serve),
-        Some(Command::Demo) => demo::run().map(|()| 0).map_err(Fault::from),
+        Some(Command::Demo(asked)) => demo::run(&context.ctl.screen, asked.seconds),
         command => block_on(&context, command),
     };
     match outcome {
@@ -181,7 +181,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Config(asked)) => local::config(context, asked),
         Some(Command::Explain(asked)) => local::explain(context, &asked),
         Some(Command::Version) => ctl::version(ctl, local::version()).await,
-        Some(Command::Serve(_) | Command::Demo) => unreachable!("not run on this runtime"),
+        Some(Command::Serve(_) | Command::Demo(_)) => unreachable!("not run on this runtime"),
     }
 }
 
@@ -256,6 +256,7 @@ fn serve_here(context: &Context, asked: ServeArgs) -> Outcome {
         port: asked.port,
         upstreams: upstreams?,
         ready_fd: asked.ready_fd,
+        until_eof: asked.until_eof,
         log_format: asked.log_format.map(|form| match form {
             LogForm::Text => LogFormat::Text,
             LogForm::Json => LogFormat::Json,
