@@ -270,6 +270,7 @@ impl Running {
         let inputs = Arc::new(inputs);
         let control = Control {
             directory: directory.clone(),
+            agents: Arc::clone(&state),
             reload: reloader(&directory, &state, &inputs, local, trust),
             stop,
             started,

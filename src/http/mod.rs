@@ -8,8 +8,6 @@
 
 mod address;
 mod client;
-#[cfg(unix)]
-mod control;
 #[cfg(test)]
 pub(crate) mod fake;
 mod message;
@@ -20,8 +18,6 @@ mod tls;
 
 pub use address::{Reach, Zone, is_this_machine, zone};
 pub use client::{OwnClient, Timeouts};
-#[cfg(unix)]
-pub use control::{ControlAnswer, ControlClient, ControlFault, ControlStream};
 pub use message::{Answer, BodyPolicy, Request};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use tls::{TlsFault, TlsSettings, client_config, install_crypto_provider};

@@ -30,6 +30,7 @@ mod probes;
 pub mod proxy;
 pub mod respond;
 pub mod routes;
+mod trial;
 mod views;
 
 use plan::Plan;

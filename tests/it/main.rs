@@ -19,3 +19,4 @@ mod streaming;
 mod support;
 mod tls;
 mod transport;
+mod trial;

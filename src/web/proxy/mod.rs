@@ -14,6 +14,8 @@ use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
 use message::Asked;
 
+pub(super) use trouble::transport_problem;
+
 mod admit;
 mod body;
 mod challenge;

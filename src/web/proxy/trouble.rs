@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::LOCATION;
 use tracing::warn;
 
-use super::super::routes::SignInTold;
+use super::super::routes::{RouteEntry, SignInTold};
 use super::Worker;
 use super::admit::Call;
 use super::replay::NoBody;
@@ -86,23 +86,34 @@ pub(super) fn no_body(why: NoBody, longest: u64) -> Problem {
 }
 
 pub(super) fn transport_trouble(call: &Call, error: ForwardError) -> Trouble {
-    let text = error.to_string();
-    let problem = match error {
-        ForwardError::Connect(why) => problem(call, Code::UpstreamUnreachable).with("detail", why),
-        ForwardError::Tls(why) => problem(call, Code::UpstreamTls).with("detail", why),
+    let (upstream, text) = (call.route.account(), error.to_string());
+    warn!(%upstream, request = call.id.as_str(), error = text, "call failed");
+    transport_problem(&call.route, call.max_body, error).into()
+}
+
+/// An exchange with the upstream of `route` that brought no answer.
+pub(in crate::web) fn transport_problem(
+    route: &RouteEntry,
+    longest: u64,
+    error: ForwardError,
+) -> Problem {
+    let problem = |code| Problem::new(code).with("upstream", route.account());
+    match error {
+        ForwardError::Connect(why) => problem(Code::UpstreamUnreachable).with("detail", why),
+        ForwardError::Tls(why) => problem(Code::UpstreamTls).with("detail", why),
         ForwardError::ConnectTimedOut => {
-            let within = humantime::format_duration(call.route.spec.limits.connect);
-            problem(call, Code::UpstreamTimeout).because(format!("no connection within {within}"))
+            let within = humantime::format_duration(route.spec.limits.connect);
+            problem(Code::UpstreamTimeout).because(format!("no connection within {within}"))
         }
-        ForwardError::TimedOut => problem(call, Code::UpstreamTimeout).with(
+        ForwardError::TimedOut => problem(Code::UpstreamTimeout).with(
             "timeout",
-            humantime::format_duration(call.route.spec.limits.first_byte),
+            humantime::format_duration(route.spec.limits.first_byte),
         ),
-        ForwardError::Broken(_) => problem(call, Code::ConnectionLost),
-        ForwardError::Invalid(why) => invalid(call, &why),
-        ForwardError::Request(BodyLost::TooLong) => no_body(NoBody::TooLong(None), call.max_body),
-        ForwardError::Request(BodyLost::HungUp) => no_body(NoBody::Unfinished, call.max_body),
-    };
-    warn!(upstream = %call.route.account(), request = call.id.as_str(), error = text, "call failed");
-    problem.into()
+        ForwardError::Broken(_) => problem(Code::ConnectionLost),
+        ForwardError::Invalid(why) => {
+            problem(Code::UpstreamUnreachable).because(format!("its answer is invalid: {why}"))
+        }
+        ForwardError::Request(BodyLost::TooLong) => no_body(NoBody::TooLong(None), longest),
+        ForwardError::Request(BodyLost::HungUp) => no_body(NoBody::Unfinished, longest),
+    }
 }

@@ -1,0 +1,102 @@
+//! `upstream test`: each step tells what it found, and the first trouble decides the exit code.
+
+use serde_json::{Value, json};
+
+use crate::support::parts::{Daemon, Part, signed_in};
+
+fn steps(report: &Value) -> Vec<(String, String)> {
+    let items = report["steps"].as_array().expect("steps");
+    let text = |step: &Value, name: &str| step[name].as_str().expect("a text").to_owned();
+    let pair = |step| (text(step, "name"), text(step, "result"));
+    items.iter().map(pair).collect()
+}
+
+fn results(report: &Value) -> String {
+    let pairs = steps(report).into_iter();
+    let words: Vec<_> = pairs
+        .map(|(name, result)| format!("{name} {result}"))
+        .collect();
+    words.join(", ")
+}
+
+#[test]
+fn a_working_upstream_passes_every_step_and_no_session_is_left_there() {
+    let (authority, upstream, daemon) = signed_in(&json!({}));
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    assert_eq!(code, 0, "{report}");
+    let all = "sign-in ok, connection ok, initialize ok, tools ok";
+    assert_eq!(results(&report), all);
+    let said: Vec<_> = report["steps"].as_array().into_iter().flatten().collect();
+    assert!(
+        said[2]["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("protocol 2025-06-18"))
+    );
+    assert!(
+        said[3]["message"]
+            .as_str()
+            .is_some_and(|m| m.ends_with(" tools"))
+    );
+    let log = upstream.ask("/log");
+    let methods: Vec<_> = log.as_array().into_iter().flatten().collect();
+    let deleted = methods.iter().any(|entry| entry["method"] == "DELETE");
+    assert!(deleted, "the MCP session is ended: {log}");
+
+    // A token that only the resource knows to be dead costs one refresh, as it does for agents.
+    authority.tell("/expire-access-tokens", &json!({}));
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    assert_eq!((code, results(&report).as_str()), (0, all), "{report}");
+    assert_eq!(authority.count("refresh_ok"), 1);
+    let (code, _) = daemon.run(&["status", "--check"]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn each_trouble_is_named_at_the_step_where_it_shows() {
+    let (_authority, upstream, daemon) = signed_in(&json!({}));
+    let reject = json!({"kind": "reject", "on": "POST", "times": "always"});
+    upstream.tell("/fault", &reject);
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    assert_eq!(report["problem"]["code"], "upstream_rejected", "{report}");
+    assert_eq!(code, 8);
+    let told = "sign-in ok, connection ok, initialize fail, tools skip";
+    assert_eq!(results(&report), told);
+
+    daemon.run(&["logout", "ev"]);
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    assert_eq!(
+        (code, &report["problem"]["code"]),
+        (4, &json!("login_required"))
+    );
+    let told = "sign-in fail, connection ok, initialize skip, tools skip";
+    assert_eq!(results(&report), told, "{report}");
+
+    drop(upstream);
+    let (_, report) = daemon.run(&["upstream", "test", "ev"]);
+    let told = "sign-in fail, connection fail, initialize skip, tools skip";
+    assert_eq!(results(&report), told, "{report}");
+}
+
+#[test]
+fn an_upstream_that_is_away_is_exit_code_8_and_an_unknown_one_5() {
+    let daemon = Daemon::start();
+    let upstream = Part::authorization_server(&json!({}));
+    let away = format!("{}/mcp", upstream.url);
+    let (code, _) = daemon.run(&["upstream", "add", "away", &away, "--auth", "none"]);
+    assert_eq!(code, 0);
+    // It is there, and it is no MCP server.
+    let (code, report) = daemon.run(&["upstream", "test", "away"]);
+    let told = "sign-in ok, connection ok, initialize fail, tools skip";
+    assert_eq!((code, results(&report).as_str()), (8, told), "{report}");
+    drop(upstream);
+    let (code, report) = daemon.run(&["upstream", "test", "away"]);
+    assert_eq!(
+        (code, &report["problem"]["code"]),
+        (8, &json!("upstream_unreachable"))
+    );
+    let (code, _) = daemon.run(&["upstream", "test", "awaz"]);
+    assert_eq!(code, 5);
+    daemon.run(&["upstream", "disable", "away"]);
+    let (_, refused) = daemon.run(&["upstream", "test", "away"]);
+    assert_eq!(refused["error"]["code"], "upstream_disabled");
+}
