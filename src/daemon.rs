@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::actor::directory::Directory;
 use crate::actor::pending::PendingLogins;
+use crate::actor::upkeep::{Roll, write_roll};
 use crate::actor::{Deps, Settle};
 use crate::api;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
@@ -340,7 +341,7 @@ impl Running {
                 warn!(%account, "a refresh did not end in time");
             }
         }
-        housekeeping::write_roll(&self.directory, &mut housekeeping::Roll::default()).await;
+        write_roll(&self.directory, &mut Roll::default()).await;
         commands.stop(false).await;
         if let Err(error) = self.directory.deps().store.close().await {
             warn!(%error, "the store was not closed");

@@ -15,11 +15,13 @@ use tracing::{error, warn};
 use crate::ledger::{CredentialSource, Published, SessionCell};
 use crate::model::fault::{CredentialError, TransientCause};
 use crate::model::id::{AccountRef, Generation, SessionId};
+use crate::model::record::{EndedBy, Ending};
 use crate::model::time::Timestamp;
+use crate::store::StoreError;
 
 use super::session::Session;
 use super::token_manager::TokenManager;
-use super::{Abandon, Ask, Deps, Nudge, PATIENCE, UnknownAccount};
+use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, UnknownAccount};
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
@@ -33,6 +35,8 @@ struct Inner {
     deps: Deps,
     keepers: ArbiterHandle,
     managers: Mutex<HashMap<AccountRef, Entry<TokenManager>>>,
+    /// Actors that were told to stop, for whoever takes their place.
+    leaving: Mutex<HashMap<AccountRef, Addr<TokenManager>>>,
     sessions: Mutex<HashMap<SessionId, Entry<Session>>>,
     waiters: AtomicU64,
 }
@@ -79,6 +83,7 @@ impl Directory {
             deps,
             keepers,
             managers: Mutex::default(),
+            leaving: Mutex::default(),
             sessions: Mutex::default(),
             waiters: AtomicU64::new(1),
         }))
@@ -106,6 +111,7 @@ impl Directory {
     pub fn close_account(&self, account: &AccountRef) {
         if let Some(entry) = lock(&self.0.managers).remove(account) {
             entry.addr.do_send(Stop);
+            lock(&self.0.leaving).insert(account.clone(), entry.addr);
         }
         self.0.deps.ledger.slot(account).retract();
         self.0.deps.pending.forget(account);
@@ -139,9 +145,28 @@ impl Directory {
         lock(&self.0.sessions).insert(cell.id(), Entry::new(addr));
     }
 
+    /// Revokes a session, also one that has ended already: the same end is written again.
+    pub async fn revoke(
+        &self,
+        cell: &Arc<SessionCell>,
+        by: EndedBy,
+        reason: Option<&str>,
+    ) -> Result<Ending, StoreError> {
+        loop {
+            let revoke = Revoke {
+                by,
+                reason: reason.map(ToOwned::to_owned),
+            };
+            // A keeper that is stopping at this moment closes its mailbox; its successor answers.
+            if let Ok(answer) = self.session(cell).send(revoke).await {
+                return answer;
+            }
+        }
+    }
+
     /// The actor of a session; a new one where the old one is gone, since revoking must always be
     /// possible.
-    pub fn session(&self, cell: &Arc<SessionCell>) -> Addr<Session> {
+    fn session(&self, cell: &Arc<SessionCell>) -> Addr<Session> {
         let mut sessions = lock(&self.0.sessions);
         match sessions.get(&cell.id()) {
             Some(entry) if entry.addr.connected() => entry.addr.clone(),
@@ -229,10 +254,11 @@ impl Directory {
 
     fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
         let deps = self.0.deps.clone();
+        let before = lock(&self.0.leaving).remove(&account);
         TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
             // The default of 16 makes callers wait for each other.
             ctx.set_mailbox_capacity(4096);
-            TokenManager::new(account, deps)
+            TokenManager::new(account, deps, before)
         })
     }
 
@@ -294,20 +320,25 @@ impl CredentialSource for Directory {
                 waiter,
                 answered: false,
             };
-            let asked = directory.send(&account, || Ask { waiter, rejected });
-            match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(answer) => {
-                    waiting.answered = true;
-                    answer.unwrap_or_else(|error| {
-                        Err(CredentialError::Unavailable {
-                            cause: TransientCause::Store(error.to_string()),
-                            attempts: 0,
-                            retry_at: directory.deps().clock.now(),
-                        })
-                    })
+            let asking = async {
+                loop {
+                    // An account whose actor dies again and again becomes broken, which ends this.
+                    match directory.send(&account, || Ask { waiter, rejected }).await {
+                        Ok(Some(answer)) => return answer,
+                        Ok(None) => warn!(%account, "its actor died over a question"),
+                        Err(error) => {
+                            return Err(CredentialError::Unavailable {
+                                cause: TransientCause::Store(error.to_string()),
+                                attempts: 0,
+                                retry_at: directory.deps().clock.now(),
+                            });
+                        }
+                    }
                 }
-                Err(_) => Err(CredentialError::TimedOut),
-            }
+            };
+            let answer = tokio::time::timeout(PATIENCE, asking).await;
+            waiting.answered = answer.is_ok();
+            answer.unwrap_or(Err(CredentialError::TimedOut))
         })
     }
 

@@ -26,6 +26,7 @@ pub mod pending;
 pub mod session;
 mod sign_in;
 pub mod token_manager;
+pub mod upkeep;
 
 use account::AccountStatus;
 use login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
@@ -58,8 +59,9 @@ pub struct Deps {
 }
 
 /// Wants a credential; answered at once, or when the refresh that it started or joined is over.
+/// `None`: the actor died over it, and its successor has to be asked.
 #[derive(Message)]
-#[rtype(result = "Result<Arc<Published>, CredentialError>")]
+#[rtype(result = "Option<Result<Arc<Published>, CredentialError>>")]
 pub struct Ask {
     /// Names this question, so that it can be abandoned.
     pub waiter: u64,

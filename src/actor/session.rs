@@ -86,7 +86,10 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.sweep(ctx);
+        // The keeper of a session that has ended is there for a second revocation only.
+        if self.cell.ending().is_none() {
+            self.sweep(ctx);
+        }
     }
 }
 

@@ -54,12 +54,14 @@ pub struct TokenManager {
     published: Option<Arc<Published>>,
     waiters: HashMap<u64, oneshot::Sender<Answer>>,
     settling: Vec<oneshot::Sender<()>>,
+    before: Option<Addr<Self>>,
     wake: Option<SpawnHandle>,
 }
 
 impl TokenManager {
-    /// The manager of `account`; what is stored of it is loaded before the first message.
-    pub fn new(account: AccountRef, deps: Deps) -> Self {
+    /// The manager of `account`; what is stored of it is loaded before the first message, and
+    /// not `before` another manager of it, which was told to stop, has written its last.
+    pub fn new(account: AccountRef, deps: Deps, before: Option<Addr<Self>>) -> Self {
         let config = deps.config.load();
         let upstream = config.upstreams.get(&account.upstream).cloned();
         let (policy, retry) = policies(&deps);
@@ -77,6 +79,7 @@ impl TokenManager {
             published: None,
             waiters: HashMap::new(),
             settling: Vec::new(),
+            before,
             wake: None,
             deps,
         }
@@ -451,7 +454,14 @@ impl Actor for TokenManager {
             return;
         }
         let store = self.deps.store.clone();
-        let load = async move { Ok((store.grants().await?, store.signed_out().await?)) };
+        let before = self.before.take();
+        let load = async move {
+            if let Some(before) = before {
+                // A refresh of its may be on its way: two at once look like theft.
+                let _ = before.send(Settle).await;
+            }
+            Ok((store.grants().await?, store.signed_out().await?))
+        };
         // No message is looked at before this is done.
         ctx.wait(
             load.into_actor(self)
@@ -479,12 +489,12 @@ impl Actor for TokenManager {
 }
 
 impl Handler<Ask> for TokenManager {
-    type Result = ResponseFuture<Answer>;
+    type Result = ResponseFuture<Option<Answer>>;
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
         if !self.is_oauth() {
             let nothing = self.published.clone().ok_or(CredentialError::TimedOut);
-            return Box::pin(async move { nothing });
+            return Box::pin(async move { Some(nothing) });
         }
         let receiver = self.wait(ask.waiter);
         let event = Event::Ask {
@@ -494,7 +504,7 @@ impl Handler<Ask> for TokenManager {
             deadline: self.deps.clock.now().plus(PATIENCE),
         };
         self.event(event, ctx);
-        Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
+        Box::pin(async move { receiver.await.ok() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the whole, one module a topic.
 
+mod actors;
 mod admission;
 mod cli;
 mod crash;

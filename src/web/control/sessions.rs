@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 
 use super::{Answer, Control, Refused, named, views};
-use crate::actor::Revoke;
 use crate::api::{self, Moment};
 use crate::clock::random_u64;
 use crate::ledger::SessionCell;
@@ -165,14 +164,15 @@ pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Re
     chosen.dedup_by_key(|cell| cell.id());
     let mut revoked = Vec::new();
     for cell in chosen {
-        let revoke = Revoke {
-            by: EndedBy::Person,
-            reason: asked.reason.clone(),
-        };
         let id = cell.id().to_string();
-        match control.directory.session(&cell).send(revoke).await {
-            Ok(Ok(_)) => revoked.push(id),
-            _ => failed.push(api::RevokeFailure {
+        let reason = asked.reason.as_deref();
+        match control
+            .directory
+            .revoke(&cell, EndedBy::Person, reason)
+            .await
+        {
+            Ok(_) => revoked.push(id),
+            Err(_) => failed.push(api::RevokeFailure {
                 id,
                 code: Code::StoreFailed.as_str().to_owned(),
             }),

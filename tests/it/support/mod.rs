@@ -5,4 +5,5 @@ pub(crate) mod alone;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
 pub(crate) mod parts;
+pub(crate) mod provider;
 pub(crate) mod raw;

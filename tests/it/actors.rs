@@ -1,0 +1,174 @@
+//! Actors that die, that are stopped, and what is done for all of them together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward::actor::upkeep::{Roll, purge, write_roll};
+use doorward::clock::Clock;
+use doorward::ledger::{CredentialSource, SessionCell};
+use doorward::model::fault::CredentialError;
+use doorward::model::id::{Generation, SessionId};
+use doorward::model::record::{EndedBy, SessionOrigin, SessionRecord};
+use doorward::model::secret::SessionToken;
+use doorward::model::session::{Grant, SessionPolicy};
+
+use crate::support::provider::World;
+
+fn told(presented: &crate::support::provider::Presented) -> &str {
+    &presented.refresh
+}
+
+/// A refresh that dies with its actor is repeated once by the successor, with the token that was
+/// stored: nothing has replaced it.
+#[actix_web::test]
+async fn a_manager_that_panics_is_replaced_and_its_waiters_are_answered() {
+    let mut world = World::new().await;
+    let asked: Vec<_> = (0..20)
+        .map(|_| actix_rt::spawn(world.directory.ask(&world.account, None)))
+        .collect();
+    let first = world.presented().await;
+    assert_eq!(told(&first), "refresh-1");
+    first.panic();
+    let second = world.presented().await;
+    assert_eq!(told(&second), "refresh-1");
+    second.rotate(2, world.clock.now());
+    for answer in asked {
+        let held = answer.await.expect("no panic").expect("a credential");
+        assert_eq!(held.generation, Generation(2));
+    }
+    let stored = world.stored().await;
+    assert_eq!(stored.refresh.expect("kept").expose(), "refresh-2");
+    assert!(
+        world.presented.try_recv().is_err(),
+        "one refresh served all"
+    );
+}
+
+#[actix_web::test]
+async fn five_deaths_in_a_minute_break_an_account_until_a_reload() {
+    let mut world = World::new().await;
+    let mut asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    let error = loop {
+        tokio::select! {
+            presented = world.presented.recv() => presented.expect("asked").panic(),
+            answer = &mut asked => break answer.expect("no panic").expect_err("broken"),
+        }
+    };
+    assert!(
+        matches!(error, CredentialError::Unavailable { .. }),
+        "{error:?}"
+    );
+    assert!(world.directory.is_broken(&world.account));
+    let stored = world.stored().await;
+    assert_eq!(stored.refresh.expect("kept").expose(), "refresh-1");
+
+    // What a reload does.
+    while world.presented.try_recv().is_ok() {}
+    world.directory.forgive();
+    let asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    world.presented().await.rotate(2, world.clock.now());
+    asked.await.expect("no panic").expect("a credential");
+}
+
+/// Two managers of one account would present one token twice.
+#[actix_web::test]
+async fn a_manager_that_takes_over_waits_for_the_refresh_of_the_one_before() {
+    let mut world = World::new().await;
+    let asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    let running = world.presented().await;
+    world.directory.close_account(&world.account);
+    world.directory.open_account(&world.account);
+    let again = actix_rt::spawn(world.directory.ask(&world.account, None));
+    let status = world.directory.clone();
+    let account = world.account.clone();
+    let patient =
+        actix_rt::spawn(async move { status.send(&account, || doorward::actor::Status).await });
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        world.presented.try_recv().is_err(),
+        "the token is presented once"
+    );
+    assert!(!patient.is_finished(), "the successor has not begun");
+    running.rotate(2, world.clock.now());
+    patient.await.expect("no panic").expect("it lives");
+    // The successor knows no access token, and presents the one that its predecessor wrote.
+    let next = world.presented().await;
+    assert_eq!(told(&next), "refresh-2");
+    next.rotate(3, world.clock.now());
+    again.await.expect("no panic").expect("a credential");
+    drop(asked);
+}
+
+fn session(world: &World, number: u64) -> Arc<SessionCell> {
+    let id = SessionId::from_random(number);
+    let token = SessionToken::from_random(&id.digits(), &[7; 32]);
+    let now = world.clock.now();
+    let cell = SessionCell::new(SessionRecord {
+        id,
+        digest: token.digest(),
+        label: None,
+        client: None,
+        origin: SessionOrigin::Mint,
+        grant: Grant::All,
+        policy: SessionPolicy::default(),
+        minted: now,
+        last_used: now,
+        calls: 0,
+        bound: None,
+        ended: None,
+    });
+    world.directory.deps().ledger.insert(Arc::clone(&cell));
+    world.directory.open_session(&cell);
+    cell
+}
+
+#[actix_web::test]
+async fn an_ended_session_can_be_revoked_again_and_goes_when_it_is_old() {
+    let world = World::new().await;
+    let (ended, kept) = (session(&world, 1), session(&world, 2));
+    let revoke = || world.directory.revoke(&ended, EndedBy::Person, None);
+    let first = revoke().await.expect("durable");
+    assert_eq!(
+        revoke().await.expect("durable"),
+        first,
+        "the end stays as it was"
+    );
+    let store = &world.directory.deps().store;
+    assert_eq!(store.sessions().await.expect("read").len(), 1);
+
+    let keep = world.directory.deps().config.load().sessions.keep_ended;
+    world.clock.advance(keep);
+    purge(&world.directory).await;
+    assert_eq!(
+        world.directory.deps().ledger.sessions().len(),
+        2,
+        "on time is kept"
+    );
+    world.clock.advance(Duration::from_millis(1));
+    purge(&world.directory).await;
+    let left = world.directory.deps().ledger.sessions();
+    assert_eq!(
+        left.iter().map(|cell| cell.id()).collect::<Vec<_>>(),
+        [kept.id()]
+    );
+    assert!(store.sessions().await.expect("read").is_empty());
+}
+
+#[actix_web::test]
+async fn last_uses_are_written_once() {
+    let world = World::new().await;
+    let cell = session(&world, 1);
+    let store = &world.directory.deps().store;
+    store.put_session(cell.record()).await.expect("kept");
+    let mut roll = Roll::default();
+    write_roll(&world.directory, &mut roll).await;
+    world.clock.advance(Duration::from_secs(9));
+    cell.touch(world.clock.now()).expect("alive");
+    cell.add_call();
+    write_roll(&world.directory, &mut roll).await;
+    let stored = store.sessions().await.expect("read").remove(0);
+    assert_eq!((stored.last_used, stored.calls), (cell.last_used(), 1));
+    assert_eq!(roll.len(), 1);
+}

@@ -1,0 +1,205 @@
+//! An authorization server in memory, which does what a real one cannot be told to do.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use arc_swap::ArcSwap;
+use doorward::actor::Deps;
+use doorward::actor::directory::Directory;
+use doorward::actor::pending::PendingLogins;
+use doorward::clock::{Clock, ManualClock, SystemRandom};
+use doorward::config::{self, Inputs};
+use doorward::ledger::Ledger;
+use doorward::model::fault::RefreshFailure;
+use doorward::model::id::{AccountRef, Generation};
+use doorward::model::record::{ClientAuth, ClientOrigin, ClientRecord, GrantRecord};
+use doorward::model::secret::{AccessToken, RefreshToken};
+use doorward::model::time::Timestamp;
+use doorward::model::token::NewTokens;
+use doorward::oauth::{
+    Authority, Discovered, DiscoveryFailure, Exchange, Provider, RegistrationFailure, Revocation,
+};
+use doorward::store::Store;
+use futures_util::future::{LocalBoxFuture, pending};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) const LIFE: Duration = Duration::from_hours(1);
+const UPSTREAM: &str = "https://mcp.example.com/mcp";
+
+/// A refresh token that was presented, and the way to answer.
+pub(crate) struct Presented {
+    pub(crate) refresh: String,
+    answer: oneshot::Sender<Outcome>,
+}
+
+pub(crate) enum Outcome {
+    Tokens(NewTokens),
+    Panic,
+}
+
+impl Presented {
+    /// The next pair.
+    pub(crate) fn rotate(self, number: u32, now: Timestamp) {
+        let tokens = NewTokens {
+            access: AccessToken::new(format!("access-{number}")),
+            expires_in: Some(LIFE),
+            refresh: Some(RefreshToken::new(format!("refresh-{number}"))),
+            scopes: None,
+            identity: None,
+            received: now,
+        };
+        assert!(
+            self.answer.send(Outcome::Tokens(tokens)).is_ok(),
+            "it waits"
+        );
+    }
+
+    /// A defect of ours, in the middle of a refresh.
+    pub(crate) fn panic(self) {
+        assert!(self.answer.send(Outcome::Panic).is_ok(), "it waits");
+    }
+}
+
+struct Prompted(mpsc::UnboundedSender<Presented>);
+
+impl Authority for Prompted {
+    fn discover(
+        &self,
+        _: &Provider,
+        _: &[String],
+    ) -> LocalBoxFuture<'static, Result<Discovered, DiscoveryFailure>> {
+        Box::pin(pending())
+    }
+
+    fn register(
+        &self,
+        _: &Provider,
+        _: &Discovered,
+        _: &[String],
+    ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
+        Box::pin(pending())
+    }
+
+    fn exchange(&self, _: Exchange) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        Box::pin(pending())
+    }
+
+    fn refresh(
+        &self,
+        grant: &GrantRecord,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let (answer, answered) = oneshot::channel();
+        let token = grant.refresh.as_ref().expect("a refresh token");
+        let refresh = token.expose().to_owned();
+        // A test that is over listens no more.
+        let _ = self.0.send(Presented { refresh, answer });
+        Box::pin(async move {
+            match answered.await {
+                Ok(Outcome::Tokens(tokens)) => Ok(tokens),
+                Ok(Outcome::Panic) => panic!("told to by the test"),
+                Err(_) => pending().await,
+            }
+        })
+    }
+
+    fn revoke(
+        &self,
+        _: &GrantRecord,
+        _: Option<&AccessToken>,
+    ) -> LocalBoxFuture<'static, Revocation> {
+        Box::pin(async { Revocation::Done })
+    }
+
+    fn deregister(&self, _: &ClientRecord) -> LocalBoxFuture<'static, Revocation> {
+        Box::pin(async { Revocation::Done })
+    }
+}
+
+/// One signed-in account with its actors, on a clock of the test's own.
+pub(crate) struct World {
+    pub(crate) directory: Directory,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) account: AccountRef,
+    pub(crate) presented: mpsc::UnboundedReceiver<Presented>,
+}
+
+impl World {
+    /// The stored token is `refresh-1`, and no access token is known, as after a restart.
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let account: AccountRef = "up".parse().expect("a name");
+        let random = Arc::new(SystemRandom);
+        let store = Store::in_memory(random.clone()).await.expect("a store");
+        let grant = grant(&account, clock.now());
+        store.put_grant(grant).await.expect("kept");
+        clock.advance(LIFE);
+        let inputs = Inputs {
+            file: "config.toml".into(),
+            ..Inputs::default()
+        };
+        let text = format!("[upstreams.up]\nurl = \"{UPSTREAM}\"\n");
+        let config = config::parse(&text, &inputs).expect("valid").config;
+        let (present, presented) = mpsc::unbounded_channel();
+        let deps = Deps {
+            clock: clock.clone(),
+            random,
+            ledger: Arc::new(Ledger::new()),
+            store,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            authority: Arc::new(move || Rc::new(Prompted(present.clone()))),
+            pending: Arc::new(PendingLogins::default()),
+            origin: "http://127.0.0.1:5177".into(),
+        };
+        let directory = Directory::new(deps, Arbiter::new().handle());
+        directory.open_account(&account);
+        Self {
+            directory,
+            clock,
+            account,
+            presented,
+        }
+    }
+
+    /// The next refresh token that is presented.
+    pub(crate) async fn presented(&mut self) -> Presented {
+        self.presented.recv().await.expect("somebody presents")
+    }
+
+    /// What is stored of the account.
+    pub(crate) async fn stored(&self) -> GrantRecord {
+        let mut grants = self.directory.deps().store.grants().await.expect("read");
+        grants.pop().expect("there").0
+    }
+}
+
+fn grant(account: &AccountRef, now: Timestamp) -> GrantRecord {
+    let issuer = "https://auth.example.com".to_owned();
+    GrantRecord {
+        account: account.clone(),
+        token_endpoint: format!("{issuer}/token"),
+        revocation_endpoint: None,
+        client: ClientRecord {
+            issuer: issuer.clone(),
+            redirect_uri: "http://127.0.0.1:5177/oauth/callback".to_owned(),
+            client_id: "a client".to_owned(),
+            client_secret: None,
+            secret_expires: None,
+            auth: ClientAuth::None,
+            origin: ClientOrigin::Configured,
+            management: None,
+            created: now,
+        },
+        issuer,
+        resource: None,
+        upstream_url: UPSTREAM.to_owned(),
+        scopes: Vec::new(),
+        refresh: Some(RefreshToken::new("refresh-1")),
+        generation: Generation(1),
+        identity: None,
+        signed_in: now,
+        refreshed: now,
+        expires: Some(now.plus(LIFE)),
+    }
+}
