@@ -2,22 +2,11 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
 use crate::support::parts::{Agent, Daemon, Part, open, signed_in};
-
-fn echo(daemon: &Daemon, agent: &Agent) -> (u16, String) {
-    let params = json!({"name": "echo", "arguments": {"message": "hello"}});
-    let answer = daemon.call(agent, "tools/call", &params);
-    (answer.status, answer.body)
-}
-
-fn works(daemon: &Daemon, agent: &Agent) -> bool {
-    let (status, body) = echo(daemon, agent);
-    status == 200 && body.contains("Echo: hello")
-}
+use crate::support::traffic::{echo, works};
 
 #[test]
 fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
@@ -50,43 +39,6 @@ fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
     let (status, body) = echo(&daemon, &Agent::known(id, credential));
     assert_eq!(status, 401);
     assert!(body.contains("session_revoked"), "{body}");
-}
-
-#[test]
-fn pain_01_parallel_sessions_cost_one_refresh_an_expiry() {
-    const EXPIRIES: u64 = 50;
-    let (authority, _upstream, daemon) = signed_in(&json!({"access_token_ttl": 3600}));
-    let agents: Vec<_> = (0..8)
-        .map(|n| daemon.agent(&format!("agent {n}")))
-        .collect();
-    for round in 0..EXPIRIES {
-        // 8 x 64 requests at the first expiry, 8 x 8 at the others.
-        let requests = if round == 0 { 64 } else { 8 };
-        let start = Barrier::new(agents.len() + 1);
-        std::thread::scope(|scope| {
-            for agent in &agents {
-                let (daemon, start) = (&daemon, &start);
-                scope.spawn(move || {
-                    start.wait();
-                    for request in 0..requests {
-                        let (status, body) = echo(daemon, agent);
-                        assert!(
-                            status == 200 && body.contains("Echo"),
-                            "{request}: {status} {body}"
-                        );
-                    }
-                });
-            }
-            start.wait();
-            authority.tell("/expire-access-tokens", &json!({}));
-        });
-        // A round may end before the expiry reached anybody.
-        assert!(works(&daemon, &agents[0]));
-        assert_eq!(authority.count("refresh_requests"), round + 1);
-    }
-    assert_eq!(authority.count("refresh_ok"), EXPIRIES);
-    assert_eq!(authority.count("reuse_events"), 0);
-    assert_eq!(authority.count("reuse_presented"), 0);
 }
 
 #[test]

@@ -6,3 +6,4 @@ pub(crate) mod alone;
 pub(crate) mod dbus;
 pub(crate) mod parts;
 pub(crate) mod raw;
+pub(crate) mod traffic;
