@@ -42,31 +42,6 @@ fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
 }
 
 #[test]
-fn pain_02_no_transient_failure_costs_the_refresh_token() {
-    let (authority, _upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    for fault in [
-        json!({"kind": "status", "status": 500}),
-        json!({"kind": "status", "status": 502, "body": "<html>bad gateway</html>"}),
-        json!({"kind": "status", "status": 429}),
-        json!({"kind": "status", "status": 403, "body": "<html>no</html>"}),
-        json!({"kind": "error_200", "body": {"error": "temporarily_unavailable"}}),
-        json!({"kind": "reset_before"}),
-    ] {
-        let mut fault = fault;
-        fault["on"] = "token".into();
-        authority.tell("/fault", &fault);
-        let (code, _) = daemon.run(&["ctl", "refresh", "ev"]);
-        assert_ne!(code, 4, "{fault} must not ask for a sign-in");
-        assert!(works(&daemon, &agent), "{fault}: the old token serves");
-    }
-    let (code, answer) = daemon.run(&["ctl", "refresh", "ev"]);
-    assert_eq!(code, 0, "{answer}");
-    assert_eq!(authority.count("reuse_events"), 0);
-    assert!(works(&daemon, &agent));
-}
-
-#[test]
 fn pain_05_one_sign_in_heals_every_session_that_waits() {
     let (authority, _upstream, daemon) = signed_in(&json!({}));
     let agents: Vec<_> = (0..6)

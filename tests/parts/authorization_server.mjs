@@ -349,6 +349,12 @@ async function main() {
       'POST /expire-refresh-tokens': () => ({ expired: tokens.forget('RefreshToken') }),
       'POST /revoke-grants': () => ({ revoked: tokens.forget('Grant') }),
       'POST /forget-clients': () => ({ forgotten: tokens.forget('Client') }),
+      'POST /close': () => {
+        server.close();
+        server.closeAllConnections();
+        return {};
+      },
+      'POST /open': async () => ({ url: await listen(server, new URL(url).port) }),
       'POST /sign-in': (body) => signIn(body.url, url, body.deliver ?? false),
     },
   });
