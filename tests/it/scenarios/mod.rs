@@ -1,6 +1,7 @@
 //! What users suffer from, played against real parts: one topic a module, one scenario a test.
 
 mod burst;
+mod headers;
 mod limits;
 mod outage;
 
