@@ -64,20 +64,6 @@ fn pain_05_one_sign_in_heals_every_session_that_waits() {
 }
 
 #[test]
-fn pain_16_a_resource_that_rejects_fresh_tokens_is_left_alone() {
-    let (authority, upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    upstream.tell("/fault", &json!({"kind": "reject", "times": "always"}));
-    let before = authority.count("refresh_requests");
-    for _ in 0..40 {
-        let (status, _) = echo(&daemon, &agent);
-        assert_ne!(status, 401, "401 is about the local credential only");
-    }
-    let spent = authority.count("refresh_requests") - before;
-    assert!(spent <= 3, "{spent} refreshes");
-}
-
-#[test]
 fn pain_18_an_answer_without_a_refresh_token_keeps_the_old_one() {
     let (authority, _upstream, mut daemon) = signed_in(&json!({"rotate": false}));
     for round in 0..4 {

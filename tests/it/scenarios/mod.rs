@@ -4,6 +4,7 @@ mod burst;
 mod headers;
 mod limits;
 mod outage;
+mod rejection;
 
 use serde_json::Value;
 
