@@ -5,6 +5,7 @@ mod headers;
 mod limits;
 mod outage;
 mod rejection;
+mod rust_sdk;
 
 use serde_json::Value;
 
