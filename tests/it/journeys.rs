@@ -141,31 +141,6 @@ fn ls_revocation_closes_streams() {
 }
 
 #[test]
-fn secrets_are_nowhere_in_the_log_at_trace() {
-    let (_authority, _upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    assert!(works(&daemon, &agent));
-    let log = daemon.log();
-    assert!(log.contains("credential published"));
-    assert!(!log.contains(&agent.credential), "the session's credential");
-    assert!(!log.contains("Bearer dw_"));
-    assert!(!log.contains("code_verifier="));
-    assert!(!log.contains("refresh_token="));
-    for file in std::fs::read_dir(daemon.state())
-        .expect("it is there")
-        .flatten()
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().expect("a file").permissions().mode() & 0o077;
-        assert!(
-            mode == 0 || file.file_name() == "config.toml",
-            "{:?}",
-            file.path()
-        );
-    }
-}
-
-#[test]
 fn seed_s1_02_up_twice_is_one_daemon_and_down_ends_it() {
     let authority = Part::authorization_server(&json!({}));
     drop(authority);

@@ -15,6 +15,7 @@ mod own_tokens;
 mod pressure;
 mod probes;
 mod proxy;
+mod redaction;
 mod scenarios;
 mod streaming;
 mod support;
