@@ -2,22 +2,11 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
 use crate::support::parts::{Agent, Daemon, Part, open, signed_in};
-
-fn echo(daemon: &Daemon, agent: &Agent) -> (u16, String) {
-    let params = json!({"name": "echo", "arguments": {"message": "hello"}});
-    let answer = daemon.call(agent, "tools/call", &params);
-    (answer.status, answer.body)
-}
-
-fn works(daemon: &Daemon, agent: &Agent) -> bool {
-    let (status, body) = echo(daemon, agent);
-    status == 200 && body.contains("Echo: hello")
-}
+use crate::support::traffic::{echo, works};
 
 #[test]
 fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
@@ -53,68 +42,6 @@ fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
 }
 
 #[test]
-fn pain_01_parallel_sessions_cost_one_refresh_an_expiry() {
-    const EXPIRIES: u64 = 50;
-    let (authority, _upstream, daemon) = signed_in(&json!({"access_token_ttl": 3600}));
-    let agents: Vec<_> = (0..8)
-        .map(|n| daemon.agent(&format!("agent {n}")))
-        .collect();
-    for round in 0..EXPIRIES {
-        // 8 x 64 requests at the first expiry, 8 x 8 at the others.
-        let requests = if round == 0 { 64 } else { 8 };
-        let start = Barrier::new(agents.len() + 1);
-        std::thread::scope(|scope| {
-            for agent in &agents {
-                let (daemon, start) = (&daemon, &start);
-                scope.spawn(move || {
-                    start.wait();
-                    for request in 0..requests {
-                        let (status, body) = echo(daemon, agent);
-                        assert!(
-                            status == 200 && body.contains("Echo"),
-                            "{request}: {status} {body}"
-                        );
-                    }
-                });
-            }
-            start.wait();
-            authority.tell("/expire-access-tokens", &json!({}));
-        });
-        // A round may end before the expiry reached anybody.
-        assert!(works(&daemon, &agents[0]));
-        assert_eq!(authority.count("refresh_requests"), round + 1);
-    }
-    assert_eq!(authority.count("refresh_ok"), EXPIRIES);
-    assert_eq!(authority.count("reuse_events"), 0);
-    assert_eq!(authority.count("reuse_presented"), 0);
-}
-
-#[test]
-fn pain_02_no_transient_failure_costs_the_refresh_token() {
-    let (authority, _upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    for fault in [
-        json!({"kind": "status", "status": 500}),
-        json!({"kind": "status", "status": 502, "body": "<html>bad gateway</html>"}),
-        json!({"kind": "status", "status": 429}),
-        json!({"kind": "status", "status": 403, "body": "<html>no</html>"}),
-        json!({"kind": "error_200", "body": {"error": "temporarily_unavailable"}}),
-        json!({"kind": "reset_before"}),
-    ] {
-        let mut fault = fault;
-        fault["on"] = "token".into();
-        authority.tell("/fault", &fault);
-        let (code, _) = daemon.run(&["ctl", "refresh", "ev"]);
-        assert_ne!(code, 4, "{fault} must not ask for a sign-in");
-        assert!(works(&daemon, &agent), "{fault}: the old token serves");
-    }
-    let (code, answer) = daemon.run(&["ctl", "refresh", "ev"]);
-    assert_eq!(code, 0, "{answer}");
-    assert_eq!(authority.count("reuse_events"), 0);
-    assert!(works(&daemon, &agent));
-}
-
-#[test]
 fn pain_05_one_sign_in_heals_every_session_that_waits() {
     let (authority, _upstream, daemon) = signed_in(&json!({}));
     let agents: Vec<_> = (0..6)
@@ -134,20 +61,6 @@ fn pain_05_one_sign_in_heals_every_session_that_waits() {
     for agent in &agents {
         assert!(works(&daemon, agent));
     }
-}
-
-#[test]
-fn pain_16_a_resource_that_rejects_fresh_tokens_is_left_alone() {
-    let (authority, upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    upstream.tell("/fault", &json!({"kind": "reject", "times": "always"}));
-    let before = authority.count("refresh_requests");
-    for _ in 0..40 {
-        let (status, _) = echo(&daemon, &agent);
-        assert_ne!(status, 401, "401 is about the local credential only");
-    }
-    let spent = authority.count("refresh_requests") - before;
-    assert!(spent <= 3, "{spent} refreshes");
 }
 
 #[test]
@@ -223,31 +136,6 @@ fn ls_revocation_closes_streams() {
             error.kind(),
             std::io::ErrorKind::WouldBlock,
             "the stream went on"
-        );
-    }
-}
-
-#[test]
-fn secrets_are_nowhere_in_the_log_at_trace() {
-    let (_authority, _upstream, daemon) = signed_in(&json!({}));
-    let agent = daemon.agent("one");
-    assert!(works(&daemon, &agent));
-    let log = daemon.log();
-    assert!(log.contains("credential published"));
-    assert!(!log.contains(&agent.credential), "the session's credential");
-    assert!(!log.contains("Bearer dw_"));
-    assert!(!log.contains("code_verifier="));
-    assert!(!log.contains("refresh_token="));
-    for file in std::fs::read_dir(daemon.state())
-        .expect("it is there")
-        .flatten()
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().expect("a file").permissions().mode() & 0o077;
-        assert!(
-            mode == 0 || file.file_name() == "config.toml",
-            "{:?}",
-            file.path()
         );
     }
 }

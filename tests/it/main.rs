@@ -16,6 +16,8 @@ mod own_tokens;
 mod pressure;
 mod probes;
 mod proxy;
+mod redaction;
+mod scenarios;
 mod streaming;
 mod support;
 mod tls;

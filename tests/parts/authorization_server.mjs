@@ -54,6 +54,7 @@ const counts = new Counts([
 const faults = new Faults();
 const gate = new Gate(counts);
 const log = [];
+const secrets = {}; // by name, each a set: what a test looks for where it must not be
 
 // Everything in this process reads the time through here, so that a test can move it.
 const realNow = Date.now;
@@ -176,6 +177,18 @@ function describe(ctx, on, body) {
   return entry;
 }
 
+const SECRET = [
+  'access_token', 'refresh_token', 'id_token', 'code', 'code_verifier', 'state', 'client_secret',
+  'registration_access_token',
+];
+
+/** Remembers the secrets among the fields of a request or an answer. */
+function remember(fields) {
+  for (const name of SECRET) {
+    if (typeof fields?.[name] === 'string') (secrets[name] ??= new Set()).add(fields[name]);
+  }
+}
+
 function countArrival(entry) {
   if (entry.on === 'authorize') counts.add('authorize_requests');
   if (entry.on === 'discovery') counts.add('discovery_requests');
@@ -229,6 +242,7 @@ function watched(issuer) {
     }
     const entry = describe(ctx, on, body);
     log.push(entry);
+    remember(on === 'authorize' ? ctx.query : Object.fromEntries(new URLSearchParams(body)));
     ctx.state.entry = entry;
     const fault = faults.take({ on, grant_type: entry.grant_type, client_id: entry.client_id });
     if (fault) {
@@ -251,6 +265,7 @@ function watched(issuer) {
       entry.client_id = ctx.body.client_id;
     }
     countOutcome(entry, ctx);
+    remember(ctx.body);
     if (on === 'authorize') changeIss(ctx, issuer);
     if (await answerAfter(fault, ctx, gate)) ctx.respond = false;
   };
@@ -349,6 +364,15 @@ async function main() {
       'POST /expire-refresh-tokens': () => ({ expired: tokens.forget('RefreshToken') }),
       'POST /revoke-grants': () => ({ revoked: tokens.forget('Grant') }),
       'POST /forget-clients': () => ({ forgotten: tokens.forget('Client') }),
+      'GET /secrets': () => Object.fromEntries(
+        Object.entries(secrets).map(([name, values]) => [name, [...values]]),
+      ),
+      'POST /close': () => {
+        server.close();
+        server.closeAllConnections();
+        return {};
+      },
+      'POST /open': async () => ({ url: await listen(server, new URL(url).port) }),
       'POST /sign-in': (body) => signIn(body.url, url, body.deliver ?? false),
     },
   });

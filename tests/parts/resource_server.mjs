@@ -46,8 +46,9 @@ const gate = new Gate(counts);
 const log = [];
 const streams = new Set();
 const deadSessions = new Set();
-// A connection for each request: one kept alive could be closed just as a request starts on it.
-const agent = new http.Agent({ keepAlive: false });
+// Idle connections go long before the other side closes them (5 s at the earliest): one could be
+// closed just as a request starts on it.
+const agent = new http.Agent({ keepAlive: true, timeout: 1000 });
 let child;
 
 const HOP_BY_HOP = new Set([

@@ -7,3 +7,4 @@ pub(crate) mod dbus;
 pub(crate) mod parts;
 pub(crate) mod provider;
 pub(crate) mod raw;
+pub(crate) mod traffic;

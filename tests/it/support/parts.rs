@@ -255,7 +255,7 @@ impl Daemon {
     }
 
     /// Signs in as a person would, whose browser is four requests.
-    pub(crate) fn sign_in(&self, authority: &Part, upstream: &str) {
+    pub(crate) fn sign_in(&self, authority: &Part, upstream: &str) -> Walk {
         let mut login = self
             .command()
             .args(["login", upstream, "--no-browser", "--force"])
@@ -296,6 +296,12 @@ impl Daemon {
         let mut rest = String::new();
         talk.read_to_string(&mut rest).expect("talk");
         assert!(login.wait().expect("it ends").success(), "{rest}");
+        Walk {
+            link: link.trim().to_owned(),
+            cookie: cookie.expect("a pair").to_owned(),
+            pages: [page, stranger, landed].map(|page| page.body),
+            said: said + &rest,
+        }
     }
 
     /// A JSON-RPC request of an agent.
@@ -346,6 +352,14 @@ impl Drop for Daemon {
         // The daemon that `up` or `login` started by itself.
         let _ = self.command().args(["down", "-y"]).output();
     }
+}
+
+/// What a person saw of a sign-in, and what only the browser did.
+pub(crate) struct Walk {
+    pub(crate) link: String,
+    pub(crate) cookie: String,
+    pub(crate) pages: [String; 3],
+    pub(crate) said: String,
 }
 
 /// An agent's session with an MCP session of its own.

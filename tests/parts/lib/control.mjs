@@ -136,6 +136,10 @@ export async function startControl({ counts, log, faults, gate, lasting = ['held
       for (const fault of [body].flat()) faults.add(fault);
       return { faults: faults.left().length };
     },
+    'POST /heal': () => {
+      faults.clear();
+      return { released: gate.release() };
+    },
     'POST /release': (body) => ({ released: gate.release(body.count) }),
     'POST /clear': () => {
       faults.clear();

@@ -66,6 +66,10 @@ export async function answerBefore(fault, res, gate) {
       res.writeHead(200, { 'content-type': 'application/json' });
       res.end('{"access_token":"half');
       return true;
+    case 'cut_short':
+      res.writeHead(200, { 'content-type': 'application/json', 'content-length': 400 });
+      res.write('{"access_token":"half', () => res.socket.destroy());
+      return true;
     case 'error_200':
       sendJson(res, 200, fault.body ?? { error: 'temporarily_unavailable' });
       return true;
