@@ -15,6 +15,7 @@ mod own_tokens;
 mod pressure;
 mod probes;
 mod proxy;
+mod rules;
 mod streaming;
 mod support;
 mod tls;
