@@ -1,5 +1,8 @@
 //! The daemon as a whole, without a provider: addresses, upstreams, sessions, the log.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::parts::{Daemon, Exchange};
@@ -86,6 +89,50 @@ fn seed_s1_04_what_was_removed_is_404_at_the_next_request() {
     assert_eq!(daemon.run(&["upstream", "remove", "docs"]).0, 0);
     assert_eq!(post(&daemon, "/u/docs", &credential).status, 404);
     assert!(!up.was_asked());
+}
+
+#[test]
+fn seed_s1_14_calls_are_not_logged_and_changes_are() {
+    let up = quiet();
+    let mut daemon = Daemon::start();
+    assert_eq!(add(&daemon, "docs", &up.url("/mcp")).0, 0);
+    let (_, credential) = daemon.mint("one");
+    daemon.kill();
+    let log = daemon.state().join("quiet.log");
+    let mut child = daemon
+        .command()
+        .args(["serve", "--ready-fd", "1", "--port", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&log).expect("a file"))
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("a line");
+    let ready: Value = serde_json::from_str(&line).expect("ready");
+    ready["url"]
+        .as_str()
+        .expect("a url")
+        .clone_into(&mut daemon.url);
+    let lines = || {
+        std::fs::read_to_string(&log)
+            .expect("a log")
+            .lines()
+            .count()
+    };
+    assert_eq!(lines(), 1, "the start");
+    for _ in 0..50 {
+        assert_eq!(post(&daemon, "/u/docs", &credential).status, 200);
+        assert_eq!(post(&daemon, "/u/none", &credential).status, 404);
+    }
+    assert_eq!(lines(), 1, "nothing changed");
+    let (id, _) = daemon.mint("two");
+    assert_eq!(lines(), 2, "one line a change of state");
+    assert_eq!(daemon.run(&["ctl", "revoke", &id]).0, 0);
+    assert_eq!(lines(), 3);
+    assert_eq!(daemon.run(&["down"]).0, 0);
+    child.wait().expect("it ends");
 }
 
 #[test]
