@@ -313,3 +313,34 @@ async fn se_no_reflection() {
         assert!(!told.contains("internal admin"), "{told}");
     }
 }
+
+#[actix_web::test]
+async fn px_own_client_conformant() {
+    // Our one message of our own is the handshake that draws a challenge, in a revision that has
+    // one: without a credential, and as the transport wants it.
+    let upstream = upstream_of(&url("https://id.example")).await;
+    let _ = authority()
+        .0
+        .discover(&provider(upstream.at("/mcp")), &[])
+        .await;
+    let probe = upstream.seen().into_iter().next().expect("the probe");
+    assert_eq!(
+        (probe.method.as_str(), probe.target.as_str()),
+        ("POST", "/mcp")
+    );
+    assert_eq!(probe.header("content-type"), Some("application/json"));
+    let accept = probe.header("accept").expect("a field");
+    assert!(accept.contains("application/json") && accept.contains("text/event-stream"));
+    assert_eq!(probe.header("authorization"), None);
+    let message: Value = serde_json::from_str(&probe.body).expect("JSON");
+    assert_eq!(
+        (&message["jsonrpc"], &message["method"]),
+        (&json!("2.0"), &json!("initialize"))
+    );
+    assert!(message["id"].is_string());
+    let params = &message["params"];
+    assert_eq!(params["protocolVersion"], "2025-11-25");
+    assert!(params["capabilities"].is_object());
+    assert_eq!(params["clientInfo"]["name"], "doorward");
+    assert_eq!(params["clientInfo"]["version"], env!("CARGO_PKG_VERSION"));
+}

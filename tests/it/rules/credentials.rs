@@ -262,3 +262,27 @@ fn se_no_reflection_of_a_challenge() {
         assert!(!told.contains("up.example"), "{told}");
     }
 }
+
+#[test]
+fn px_cookie_isolation() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let up = Upstream::answering(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let fields = format!("set-cookie: sid={number}; Path=/\r\nset-cookie: lb=a\r\n");
+        answer("200 OK", &fields, "{}")
+    });
+    let agent = Agent::before(up.url("/mcp"));
+    let (other, _) = agent.mint(7, Grant::All);
+    for credential in [&agent.token, &other, &agent.token] {
+        let text = format!(
+            "DELETE /u/up HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {credential}\r\n\
+             cookie: sid=0; doorward_login_x=1\r\n\r\n",
+            agent.address
+        );
+        let answer = agent.connect().ask(text);
+        assert_eq!(answer.status(), 200);
+        assert!(answer.all("set-cookie").is_empty());
+        // Neither the agent's cookies nor those that were set for somebody before.
+        assert!(up.seen().all("cookie").is_empty());
+    }
+}

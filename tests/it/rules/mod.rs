@@ -2,6 +2,7 @@
 
 mod credentials;
 mod daemon;
+mod list;
 mod messages;
 mod sign_in;
 mod trouble;
