@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use doorward::clock::{Random, SystemRandom};
+
 /// All test functions below `folder`, and the files that are no tests.
 fn read(folder: &Path, tests: &mut BTreeSet<String>, sources: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -115,7 +117,6 @@ fn se_csprng() {
         })
         .collect();
     assert_eq!(users, BTreeSet::from(["clock.rs".into()]));
-    use doorward::clock::{Random, SystemRandom};
     let mut seen = BTreeSet::new();
     for _ in 0..64 {
         let mut bytes = [0; 32];
