@@ -11,6 +11,7 @@ use crate::support::parts::{Agent, Daemon, Exchange, Part, signed_in};
 struct Walk {
     login: std::process::Child,
     talk: BufReader<std::process::ChildStderr>,
+    said: String,
     link: String,
     cookie: String,
     back: String,
@@ -28,14 +29,14 @@ impl Walk {
             .spawn()
             .expect("it starts");
         let mut talk = BufReader::new(login.stderr.take().expect("piped"));
-        let (mut line, mut said) = (String::new(), String::new());
-        while !line.contains("/login/") {
-            line.clear();
-            let read = talk.read_line(&mut line).expect("talk");
+        let (mut word, mut said) = (String::new(), String::new());
+        while !word.contains("/login/") {
+            word.clear();
+            let read = talk.read_line(&mut word).expect("talk");
             assert_ne!(read, 0, "no link: {said}");
-            said += &line;
+            said += &word;
         }
-        let link = line.trim().to_owned();
+        let link = word.trim().to_owned();
         let page = Exchange::get(&link);
         let cookie = page.field("set-cookie").expect("a cookie");
         let cookie = cookie.split(';').next().expect("a pair").to_owned();
@@ -45,6 +46,7 @@ impl Walk {
         Self {
             login,
             talk,
+            said,
             link,
             cookie,
             back,
@@ -332,4 +334,55 @@ fn seed_s4_07_messages_name_the_way_out() {
         text.contains("authorization_endpoint") && text.contains("issuer"),
         "{text}"
     );
+}
+
+#[test]
+fn se_new_issuer_confirmation() {
+    let host = |part: &Part| part.url.strip_prefix("http://").expect("http").to_owned();
+    let (authority, upstream, daemon) = parts(&json!({}));
+    let other = Part::authorization_server(&json!({}));
+    let walk = Walk::start(&daemon, &authority, &[&upstream.url, "--name", "ev"]);
+    assert!(
+        walk.said.contains(&format!("at {}\n", host(&authority))),
+        "{}",
+        walk.said
+    );
+    assert_eq!(walk.land(&walk.cookie).status, 200);
+    assert!(walk.end().0);
+    let agent = daemon.agent("one");
+
+    // The upstream names another server: nobody is led there before they have agreed, also when
+    // the sign-in of before is gone.
+    upstream.tell(
+        "/mode",
+        &json!({"issuer": other.url, "check": other.control}),
+    );
+    assert_eq!(daemon.run(&["logout", "ev"]).0, 0);
+    let asked = daemon
+        .command()
+        .args(["login", "ev", "--no-browser", "--force"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(6), "{said}");
+    assert!(
+        said.contains(&host(&other)) && said.contains(&host(&authority)),
+        "{said}"
+    );
+    assert!(!said.contains("/login/ev?t="), "{said}");
+    assert_eq!(other.count("authorize_requests"), 0);
+
+    // Agreed to: the new server registers us, and the old one has no part in it (OC-28).
+    let before = authority.count("token_requests");
+    let walk = Walk::start(&daemon, &other, &["ev", "--yes"]);
+    assert_eq!(walk.land(&walk.cookie).status, 200);
+    assert!(walk.end().0);
+    assert!(echo(&daemon, &agent).contains("Echo: hello"));
+    assert_eq!(other.count("registrations"), 1);
+    assert_eq!(authority.count("token_requests"), before);
+    // It is the known one from now on.
+    let walk = Walk::start(&daemon, &other, &["ev"]);
+    assert_eq!(walk.land(&walk.cookie).status, 200);
+    assert!(walk.end().0);
 }
