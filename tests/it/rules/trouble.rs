@@ -257,3 +257,34 @@ fn se_no_confused_deputy() {
     }
     assert!(!up.was_asked());
 }
+
+#[test]
+fn ls_resource_limits_of_fields_and_of_open_requests() {
+    let up = quiet();
+    let agent = Agent::before(up.url("/mcp"));
+    // One field that is too long, and many that are too long together.
+    let long = format!("x-long: {}\r\n", "x".repeat(200 << 10));
+    let many: String = (0..90)
+        .map(|number| format!("x-{number}: {}\r\n", "x".repeat(4 << 10)))
+        .collect();
+    for fields in [long, many] {
+        let answer = agent.ask("DELETE", "/u/up", &fields, "");
+        assert_eq!(answer.status(), 431);
+    }
+    // So many requests of one session at a time, and none of another one's.
+    let open: Vec<_> = (0..1024)
+        .map(|_| agent.cell.open_stream(&agent.state.clock).expect("alive"))
+        .collect();
+    let refused = agent.post(CALL);
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json()["error"]["data"]["code"], "busy");
+    assert!(!up.was_asked());
+    let (other, _) = agent.mint(3, doorward::model::session::Grant::All);
+    let text = format!(
+        "DELETE /u/up HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {other}\r\n\r\n",
+        agent.address
+    );
+    assert_eq!(bare(&agent, &text).status(), 200);
+    drop(open);
+    assert_eq!(agent.post(CALL).status(), 200);
+}
