@@ -34,6 +34,10 @@ pub enum LoginStarted {
         url: String,
         /// When it is over.
         expires: Timestamp,
+        /// The host at which the person signs in.
+        host: String,
+        /// The issuer of the sign-in before, where it was another one.
+        moved_from: Option<String>,
     },
 }
 

@@ -31,6 +31,8 @@ pub(super) struct SignIn {
     last: Option<LoginOutcome>,
     /// How the authorization server was found, a line a step.
     pub(super) trail: Vec<String>,
+    /// Who issued the latest sign-in, also after it was lost.
+    pub(super) issuer: Option<String>,
     timer: Option<SpawnHandle>,
 }
 
@@ -155,7 +157,18 @@ impl TokenManager {
                 .insert(state, TokenDigest::of(ticket.as_bytes()), entry);
         }
         let url = format!("{base}/login/{}?t={ticket}", self.account);
-        let started = LoginStarted::Pending { url, expires };
+        let authorize = login.url();
+        let host = authorize.host_str().unwrap_or_default();
+        let host = authorize
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let former = self.sign_in.issuer.clone();
+        let started = LoginStarted::Pending {
+            url,
+            expires,
+            host,
+            moved_from: former.filter(|former| *former != login.facts.issuer),
+        };
         self.sign_in.pending = Some(login);
         self.sign_in.link = Some(started.clone());
         self.sign_in.last = None;
@@ -340,6 +353,7 @@ impl Handler<FinishLogin> for TokenManager {
             let outcome = match saved {
                 Ok((grant, access)) => {
                     info!(account = %act.account, "signed in");
+                    act.sign_in.issuer = Some(grant.issuer.clone());
                     act.take_grant(grant, access, ctx);
                     LoginOutcome::Succeeded(Box::new(act.status()))
                 }

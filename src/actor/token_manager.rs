@@ -109,6 +109,7 @@ impl TokenManager {
         };
         self.machine = Machine::new(policy, retry, restored);
         self.grant = found.map(|(grant, _)| grant);
+        self.sign_in.issuer = self.grant.as_ref().map(|grant| grant.issuer.clone());
     }
 
     /// Takes an event and does what follows from it.

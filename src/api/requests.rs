@@ -157,6 +157,12 @@ pub struct LoginStarted {
     /// The command with which the configuration would open a browser; `none` for not at all.
     #[serde(default)]
     pub browser: Option<String>,
+    /// The host at which the person signs in.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The issuer of the sign-in before, where it was another one.
+    #[serde(default)]
+    pub moved_from: Option<String>,
 }
 
 impl LoginStarted {
@@ -168,6 +174,8 @@ impl LoginStarted {
             expires_at: Some(expires_at),
             already_signed_in: None,
             browser,
+            host: None,
+            moved_from: None,
         }
     }
 
@@ -179,6 +187,8 @@ impl LoginStarted {
             expires_at: None,
             already_signed_in: Some(account),
             browser: None,
+            host: None,
+            moved_from: None,
         }
     }
 }

@@ -98,12 +98,19 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<()
     }
     let settings = settings(asked, &headers);
     let settings: Vec<(&str, Value)> = settings;
-    edit(context, |edition| edition.add(&new, &asked.url, &settings)).map_err(|fault| {
-        match fault.code() {
-            Some(Code::UpstreamExists) => local::exists(context, &asked.name),
-            _ => fault,
+    match edit(context, |edition| edition.add(&new, &asked.url, &settings)) {
+        Err(fault) if fault.code() == Some(Code::UpstreamExists) => {
+            let loaded = config::load(&context.inputs());
+            let loaded = loaded.map_err(|e| local::config_fault(context, &e))?;
+            let present = loaded.config.upstream(&asked.name);
+            // Adding what is there already changes nothing, as with a daemon.
+            if present.is_some_and(|upstream| upstream.url.as_str() == asked.url) {
+                return Ok(());
+            }
+            Err(local::exists(context, &asked.name))
         }
-    })
+        done => done,
+    }
 }
 
 fn settings(asked: &UpstreamAddArgs, headers: &[(String, String)]) -> Vec<(&'static str, Value)> {

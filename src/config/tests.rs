@@ -279,7 +279,9 @@ fn one_endpoint_without_the_other_is_refused() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_is_refused() {
+fn ls_bind_loopback_default_and_addresses_that_others_can_reach_are_refused() {
+    assert!(Config::default().server.bind.is_loopback());
+    assert!(good("[server]\nport = 1\n").server.bind.is_loopback());
     for variables in [
         &[("BIND", "0.0.0.0")][..],
         &[("DOORWARD__SERVER__BIND", "192.168.0.2")],

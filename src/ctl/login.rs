@@ -49,9 +49,30 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
     let url = started.url.as_deref().ok_or_else(|| {
         Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")
     })?;
+    if !announced(ctl, arguments, &started)? {
+        return Err(Fault::Declined);
+    }
     invite(ctl, arguments, &started, url);
     let progress = outcome(ctl, &path).await?;
     finish(ctl, arguments, &progress)
+}
+
+/// Says at which host the person will sign in, before any page opens; where the upstream names
+/// another server than for the sign-in before, a person has to agree (protocol.md SE-12).
+fn announced(ctl: &Ctl, arguments: &LoginArguments, started: &LoginStarted) -> Result<bool, Fault> {
+    let Some(host) = &started.host else {
+        return Ok(true);
+    };
+    let (account, screen) = (&arguments.account, &ctl.screen);
+    screen.say(format!("You sign in to {account} at {host}"));
+    let Some(former) = &started.moved_from else {
+        return Ok(true);
+    };
+    // An issuer is kept as its server wrote it.
+    let former = former.replace(char::is_control, " ");
+    screen.say(format!("  The sign-in before was issued by {former}."));
+    let command = format!("doorward login {account} --force --yes");
+    screen.confirm(&format!("Sign in at {host}?"), &command)
 }
 
 fn invite(ctl: &Ctl, arguments: &LoginArguments, started: &LoginStarted, url: &str) {

@@ -10,11 +10,12 @@ use crate::config::{Log, LogFormat};
 pub(super) fn install(log: &Log, asked: Option<LogFormat>) {
     let wanted = std::env::var("DOORWARD_LOG").unwrap_or_else(|_| log.level.clone());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new("info"));
-    // It reports every stream that is cut on purpose as an error.
-    let noise = "actix_http::h1::dispatcher=off"
-        .parse()
-        .expect("a directive");
-    let filter = filter.add_directive(noise);
+    // The first reports every stream that is cut on purpose as an error; the second announces
+    // its workers, which is no change of state that anybody waits for.
+    let noise = ["actix_http::h1::dispatcher=off", "actix_server=warn"];
+    let filter = noise.iter().fold(filter, |filter, noise| {
+        filter.add_directive(noise.parse().expect("a directive"))
+    });
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

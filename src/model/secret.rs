@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn ls_credential_entropy_hash() {
+        // Every bit of the 256 random ones counts, and the digest is of the whole text.
+        let of = |bytes: &[u8; 32]| SessionToken::from_random("7q2kd4", bytes);
+        let mut seen = std::collections::HashSet::new();
+        assert!(seen.insert(of(&[0; 32]).digest()));
+        for bit in 0..256 {
+            let mut bytes = [0; 32];
+            bytes[bit / 8] = 1 << (bit % 8);
+            let token = of(&bytes);
+            assert!(seen.insert(token.digest()), "bit {bit}");
+            assert!(!token.expose().contains(&token.digest().fingerprint()[7..]));
+        }
+    }
+
+    #[test]
     fn a_mistyped_credential_fails_its_checksum() {
         let token = SessionToken::from_random("7q2kd4", &[255; 32]);
         let mut typed = token.expose().to_owned().into_bytes();

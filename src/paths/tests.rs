@@ -138,7 +138,7 @@ fn a_state_path_too_long_for_a_socket_gets_a_short_one_and_says_so() {
 }
 
 #[test]
-fn directories_are_made_closed_and_a_foreign_open_one_is_refused() {
+fn se_per_os_user_state_directories_are_closed_and_foreign_ones_refused() {
     let base = private_dir();
     let paths = in_dir(&base.path().join("a/b"));
     paths.prepare().expect("made");
@@ -172,7 +172,7 @@ fn an_own_directory_is_closed_again_unless_others_could_write_into_it() {
 }
 
 #[test]
-fn the_lock_admits_one_and_is_given_back() {
+fn ls_single_instance_lock() {
     let base = private_dir();
     let paths = in_dir(base.path());
     let lock = InstanceLock::acquire(&paths).expect("free");
@@ -202,7 +202,7 @@ fn what_a_killed_daemon_left_does_not_block_a_start() {
 }
 
 #[test]
-fn a_socket_that_somebody_listens_on_is_not_taken_away() {
+fn ls_single_instance_lock_a_socket_that_somebody_listens_on_is_kept() {
     let base = private_dir();
     let first = in_dir(&base.path().join("one"));
     let second = Paths {

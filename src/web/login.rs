@@ -210,6 +210,22 @@ async fn start_default(directory: web::Data<Directory>) -> HttpResponse {
         .send(&account, || BeginLogin(options.clone()))
         .await
     {
+        Ok(Ok(LoginStarted::Pending {
+            host,
+            moved_from: Some(former),
+            ..
+        })) => {
+            let title = format!("{account} names another sign-in server now");
+            let text = format!("It was {former} before, and it is {host} now.");
+            let command = format!("doorward login {account} --force");
+            let page = Page {
+                title: &title,
+                text: &[&text],
+                command: Some(&command),
+                button: None,
+            };
+            respond(StatusCode::CONFLICT, &page)
+        }
         Ok(Ok(LoginStarted::Pending { url, .. })) => hardened(HttpResponse::SeeOther())
             .insert_header((header::LOCATION, url))
             .finish(),

@@ -118,7 +118,7 @@ fn the_end_of_a_session_is_said_with_its_reason() {
 }
 
 #[test]
-fn seed_s2_a_session_slides_with_use_and_dies_after_its_window() {
+fn seed_s2_03_a_session_slides_with_use_and_dies_after_its_window() {
     let up = quiet();
     let agent = Agent::before(up.url("/mcp"));
     let idle = agent.cell.policy().idle;

@@ -17,6 +17,7 @@ mod pressure;
 mod probes;
 mod proxy;
 mod redaction;
+mod rules;
 mod scenarios;
 mod streaming;
 mod support;

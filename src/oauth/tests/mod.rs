@@ -5,6 +5,7 @@ mod discovery;
 mod login;
 mod registration;
 mod requests;
+mod rules;
 
 use std::sync::Arc;
 use std::time::Duration;

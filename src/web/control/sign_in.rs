@@ -36,8 +36,16 @@ pub(super) async fn login(
         Browser::Command(command) => Some(command.clone()),
     };
     Ok(HttpResponse::Ok().json(match started {
-        LoginStarted::Pending { url, expires } => {
-            api::LoginStarted::at(url, Moment(expires), browser)
+        LoginStarted::Pending {
+            url,
+            expires,
+            host,
+            moved_from,
+        } => {
+            let mut started = api::LoginStarted::at(url, Moment(expires), browser);
+            started.host = Some(host);
+            started.moved_from = moved_from;
+            started
         }
         LoginStarted::AlreadySignedIn(status) => api::LoginStarted::needless(views::account(
             &control.directory,

@@ -211,7 +211,16 @@ fn upstreams_are_added_and_removed_without_a_daemon() {
         text.contains("url = \"https://docs.example/mcp/\""),
         "{text}"
     );
-    assert_eq!(run(home.doorward().args(add)).code, 6, "the name is taken");
+    let again = run(home.doorward().args(add));
+    assert_eq!(again.code, 0, "seed_s1_03: it is there: {}", again.err);
+    assert_eq!(std::fs::read_to_string(&file).expect("read"), text);
+    let mut other = add;
+    other[3] = "https://docs.example/other";
+    assert_eq!(
+        run(home.doorward().args(other)).code,
+        6,
+        "the name is taken"
+    );
     let ran = run(home.doorward().args(["upstream", "list", "-o", "name"]));
     assert_eq!(ran.out, "docs\n");
     let ran = run(home.doorward().args(["upstream", "remove", "docs"]));
