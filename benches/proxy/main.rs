@@ -5,6 +5,7 @@
 //! what processor time that costs them, which it does not measure, and on a machine that does
 //! other things too only arrangements that take turns can be compared. Medians of all rounds are
 //! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
+//! `-- forwarding` or `-- memory` runs that half only.
 
 #![expect(clippy::print_stdout, reason = "a table is the result")]
 
@@ -42,10 +43,23 @@ fn main() {
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         println!("load of the machine at the start: {}", load.trim());
     }
-    for connections in CONNECTIONS {
-        compare(&targets, connections);
+    if is_wanted("forwarding") {
+        for connections in CONNECTIONS {
+            compare(&targets, connections);
+        }
     }
-    memory::report(&upstream, &targets);
+    if is_wanted("memory") {
+        memory::report(&upstream, &targets);
+    }
+}
+
+/// Whether a part was named on the command line, or none was.
+fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    named.peek().is_none() || named.any(|name| part.contains(&name))
 }
 
 /// Lets the targets take turns, every round beginning with another one, and prints the medians.
