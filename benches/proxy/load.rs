@@ -21,20 +21,17 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
-    pub(crate) bearer: String,
+    /// One for every agent.
+    pub(crate) bearers: Vec<String>,
     /// The process in the middle, where there is one.
     pub(crate) pid: Option<u32>,
 }
 
 impl Target {
-    /// The request that an agent sends with each message.
-    pub(crate) fn request(&self, method: &str, body: &str) -> Vec<u8> {
-        let Self {
-            address,
-            path,
-            bearer,
-            ..
-        } = self;
+    /// The request that the agent of this number sends with each message.
+    pub(crate) fn request(&self, agent: usize, method: &str, body: &str) -> Vec<u8> {
+        let Self { address, path, .. } = self;
+        let bearer = &self.bearers[agent % self.bearers.len()];
         let length = body.len();
         format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: bench/1\r\n\
@@ -79,10 +76,10 @@ impl Round {
 pub(crate) fn run(target: &Target, connections: usize, length: Duration) -> Round {
     runtime().block_on(LocalSet::new().run_until(async {
         let latencies = Rc::new(RefCell::new(Vec::new()));
-        let request: Rc<[u8]> = target.request("POST", QUESTION).into();
         let clients: Vec<_> = (0..connections)
-            .map(|_| {
-                let client = client(target.address, Rc::clone(&request), Rc::clone(&latencies));
+            .map(|agent| {
+                let request = target.request(agent, "POST", QUESTION);
+                let client = client(target.address, request, Rc::clone(&latencies));
                 tokio::task::spawn_local(client)
             })
             .collect();
@@ -109,7 +106,7 @@ pub(crate) fn run(target: &Target, connections: usize, length: Duration) -> Roun
     }))
 }
 
-async fn client(address: SocketAddr, request: Rc<[u8]>, latencies: Rc<RefCell<Vec<u64>>>) {
+async fn client(address: SocketAddr, request: Vec<u8>, latencies: Rc<RefCell<Vec<u64>>>) {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("a socket");
     let mut buffer = Vec::with_capacity(4096);

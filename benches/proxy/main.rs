@@ -17,7 +17,7 @@ mod wire;
 use std::time::Duration;
 
 use load::{Round, Target};
-use parts::{Daemon, Nginx, Upstream};
+use parts::{AGENTS, Daemon, Nginx, Upstream};
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
 const ROUNDS: usize = 9;
@@ -33,8 +33,8 @@ fn main() {
     }
     parts::allow_many_files();
     let upstream = Upstream::start();
-    let daemon = Daemon::start(&upstream, 1);
-    let nginx = Nginx::start(&upstream, &daemon.bearer);
+    let daemon = Daemon::start(&upstream, AGENTS);
+    let nginx = Nginx::start(&upstream, &daemon.bearers);
     if let Err(why) = &nginx {
         println!("nginx is left out: {why}");
     }

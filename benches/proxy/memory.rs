@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::budget;
 use super::load::Target;
+use super::parts::AGENTS;
 use super::parts::{Daemon, EVENT, Upstream, runtime};
 
 const SESSIONS: u64 = 5000;
@@ -27,7 +28,7 @@ pub(crate) fn report(upstream: &Upstream, targets: &[Target]) {
         float(many.saturating_sub(few)) / float(SESSIONS)
     );
     // A fresh one: what the load before has left behind would hold the first streams.
-    let fresh = Daemon::start(upstream, 1);
+    let fresh = Daemon::start(upstream, AGENTS);
     let ours = std::iter::once(fresh.target());
     let proxies = targets.iter().filter(|target| target.name == "nginx");
     for target in ours.collect::<Vec<_>>().iter().chain(proxies) {
@@ -45,23 +46,23 @@ fn a_stream(target: &Target) -> f64 {
     runtime().block_on(async {
         // What the first streams need once is no cost of the others.
         let mut open = Vec::new();
-        for _ in 0..8 {
-            open.push(stream(target).await);
+        for agent in 0..8 {
+            open.push(stream(target, agent).await);
         }
         let before = resident(target);
-        for _ in 0..STREAMS {
-            open.push(stream(target).await);
+        for agent in 0..STREAMS {
+            open.push(stream(target, agent).await);
         }
         let after = resident(target);
         float(after.saturating_sub(before)) / float(STREAMS as u64)
     })
 }
 
-async fn stream(target: &Target) -> TcpStream {
+async fn stream(target: &Target, agent: usize) -> TcpStream {
     let mut stream = TcpStream::connect(target.address)
         .await
         .expect("it listens");
-    let request = target.request("GET", "");
+    let request = target.request(agent, "GET", "");
     stream.write_all(&request).await.expect("it reads");
     let mut said = Vec::new();
     while !said.windows(EVENT.len()).any(|part| part == EVENT) {
@@ -73,7 +74,7 @@ async fn stream(target: &Target) -> TcpStream {
 
 /// After one request of each kind that was answered.
 fn settled(target: &Target) -> u64 {
-    runtime().block_on(stream(target));
+    runtime().block_on(stream(target, 0));
     resident(target)
 }
 

@@ -28,6 +28,9 @@ use super::wire;
 /// Set for the process that is to be the upstream: it runs this very program.
 pub(crate) const ROLE: &str = "DOORWARD_BENCH_UPSTREAM";
 
+/// Agents with a session each, as many as there are connections at most.
+pub(crate) const AGENTS: u64 = 256;
+
 /// What agents ask: about 200 bytes.
 pub(crate) const QUESTION: &str = r#"{"jsonrpc":"2.0","id":417,"method":"tools/call","params":{"name":"search_issues","arguments":{"query":"is:open assignee:me label:regression","team":"platform","limit":25},"_meta":{"progressToken":417}}}"#;
 
@@ -115,7 +118,7 @@ impl Upstream {
             name: "direct",
             address: self.address,
             path: "/mcp",
-            bearer: bearer(),
+            bearers: vec![bearer()],
             pid: None,
         }
     }
@@ -184,8 +187,8 @@ pub(crate) struct Daemon {
     running: Running,
     _home: tempfile::TempDir,
     address: SocketAddr,
-    /// The credential of its first session.
-    pub(crate) bearer: String,
+    /// The credentials of its sessions.
+    pub(crate) bearers: Vec<String>,
 }
 
 impl Daemon {
@@ -200,7 +203,7 @@ impl Daemon {
              [upstreams.up]\nurl = \"{url}\"\nmax_concurrency = 1024\n"
         );
         std::fs::write(state.join("config.toml"), config).expect("a file");
-        let bearer = runtime().block_on(fill(&state, upstream, url, sessions));
+        let bearers = runtime().block_on(fill(&state, upstream, url, sessions));
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         command
             .env_clear()
@@ -217,7 +220,7 @@ impl Daemon {
             running,
             _home: home,
             address: address.expect("its address"),
-            bearer,
+            bearers,
         }
     }
 
@@ -226,14 +229,14 @@ impl Daemon {
             name: "doorward",
             address: self.address,
             path: "/u/up",
-            bearer: self.bearer.clone(),
+            bearers: self.bearers.clone(),
             pid: Some(self.running.child.id()),
         }
     }
 }
 
-/// What a sign-in and `sessions` mints would have left in the store; the credential of the first.
-async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> String {
+/// What a sign-in and `sessions` mints would have left in the store; their credentials.
+async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> Vec<String> {
     let paths = Paths::resolve(Some(state), &Environment::default()).expect("paths");
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let store = Store::open(&paths, StoreKind::File(None), "doorward", clock, random);
@@ -267,7 +270,7 @@ async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> 
         expires: None,
     };
     store.put_grant(grant).await.expect("kept");
-    let mut first = None;
+    let mut bearers = Vec::new();
     for number in 0..sessions {
         let id = SessionId::from_random(number);
         let mut bytes = [0; 32];
@@ -288,10 +291,10 @@ async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> 
             ended: None,
         };
         store.put_session(session).await.expect("kept");
-        first.get_or_insert(token);
+        bearers.push(token.expose().to_owned());
     }
     store.close().await.expect("closed");
-    first.expect("a session").expose().to_owned()
+    bearers
 }
 
 /// nginx with one worker.
@@ -299,19 +302,19 @@ pub(crate) struct Nginx {
     running: Running,
     _home: tempfile::TempDir,
     address: SocketAddr,
-    bearer: String,
+    bearers: Vec<String>,
 }
 
 impl Nginx {
     /// The same service from a map, or why not.
-    pub(crate) fn start(upstream: &Upstream, bearer: &str) -> Result<Self, String> {
+    pub(crate) fn start(upstream: &Upstream, bearers: &[String]) -> Result<Self, String> {
         let program = find("nginx").ok_or("it is not installed; run tests/setup --benches")?;
         let home = tempfile::tempdir().expect("a directory");
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
             .expect("a port");
         let file = home.path().join("nginx.conf");
-        let config = nginx_config(home.path(), address, upstream.address, bearer);
+        let config = nginx_config(home.path(), address, upstream.address, bearers);
         std::fs::write(&file, config).expect("a file");
         let child = Command::new(program)
             .arg("-c")
@@ -330,7 +333,7 @@ impl Nginx {
             running,
             _home: home,
             address,
-            bearer: bearer.to_owned(),
+            bearers: bearers.to_owned(),
         };
         if !runtime().block_on(listens(address)) {
             return Err("it did not start".to_owned());
@@ -343,7 +346,7 @@ impl Nginx {
             name: "nginx",
             address: self.address,
             path: "/u/up",
-            bearer: self.bearer.clone(),
+            bearers: self.bearers.clone(),
             pid: Some(self.running.child.id()),
         }
     }
@@ -370,9 +373,14 @@ async fn listens(address: SocketAddr) -> bool {
 
 /// One process, so that its figures are those of its only worker. Answers are not buffered:
 /// event streams would be late.
-fn nginx_config(home: &Path, own: SocketAddr, upstream: SocketAddr, bearer: &str) -> String {
+fn nginx_config(home: &Path, own: SocketAddr, upstream: SocketAddr, bearers: &[String]) -> String {
     let home = home.display();
-    let proof = self::bearer();
+    let proof = bearer();
+    let map: Vec<_> = bearers
+        .iter()
+        .map(|bearer| format!("\"Bearer {bearer}\" \"Bearer {proof}\";\n"))
+        .collect();
+    let map = map.concat();
     format!(
         r#"
 daemon off;
@@ -391,7 +399,7 @@ http {{
     map_hash_bucket_size 512;
     map $http_authorization $proof {{
         default "";
-        "Bearer {bearer}" "Bearer {proof}";
+        {map}
     }}
     upstream up {{
         server {upstream};
