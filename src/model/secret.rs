@@ -95,10 +95,12 @@ text_secret! {
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BODY_DIGITS: usize = 43;
-const CHECK_DIGITS: usize = 6;
+/// With six digits of id the whole is 55 bytes, the most that SHA-256 digests in one block: half of
+/// what admitting a request costs.
+const CHECK_DIGITS: usize = 2;
 
 /// The credential of a session as an agent presents it: `dw_` + the digits of the public id +
-/// `_` + 32 random bytes in base 62 + six digits of checksum. Shown once, kept by nobody here.
+/// `_` + 32 random bytes in base 62 + two digits of checksum. Shown once, kept by nobody here.
 #[derive(Clone, Debug)]
 pub struct SessionToken(Secret<String>);
 
@@ -171,7 +173,7 @@ fn checksum(text: &str) -> String {
     base62(&Sha256::digest(text.as_bytes())[..4], CHECK_DIGITS)
 }
 
-/// `bytes` as one big-endian number in base 62, padded with zeros to `width` digits.
+/// The last `width` digits of `bytes` as one big-endian number in base 62, with leading zeros.
 fn base62(bytes: &[u8], width: usize) -> String {
     let mut number = bytes.to_vec();
     let mut digits = vec![b'0'; width];
@@ -198,7 +200,7 @@ mod tests {
         let token = SessionToken::from_random("7q2kd4", &[7; 32]);
         let text = token.expose();
         assert!(text.starts_with("dw_7q2kd4_"));
-        assert_eq!(text.len(), "dw_7q2kd4_".len() + 49);
+        assert_eq!(text.len(), "dw_7q2kd4_".len() + 45);
         assert!(SessionToken::is_well_formed(text));
         assert_eq!(token.digest(), TokenDigest::of(text.as_bytes()));
         assert_eq!(format!("{token:?}"), "SessionToken([redacted])");

@@ -1,0 +1,143 @@
+//! The whole forwarding path over loopback: a client straight at an upstream, through the built
+//! daemon, and through nginx, side by side. Then the memory of sessions and of open streams.
+//!
+//! No statistics of criterion's: three programs are compared by how many requests they carry and
+//! what processor time that costs them, which it does not measure, and on a machine that does
+//! other things too only arrangements that take turns can be compared. Medians of all rounds are
+//! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
+//! `-- forwarding` or `-- memory` runs that half only.
+
+#![expect(clippy::print_stdout, reason = "a table is the result")]
+
+mod load;
+mod memory;
+mod parts;
+mod wire;
+
+use std::time::Duration;
+
+use load::{Round, Target};
+use parts::{AGENTS, Daemon, Nginx, Upstream};
+
+const CONNECTIONS: [usize; 3] = [1, 64, 256];
+const ROUNDS: usize = 9;
+const LENGTH: Duration = Duration::from_millis(800);
+
+fn main() {
+    // `cargo test --benches` wants to know only whether this compiles and starts.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    if std::env::var_os(parts::ROLE).is_some() {
+        parts::serve_upstream();
+    }
+    parts::allow_many_files();
+    let upstream = Upstream::start();
+    let daemon = Daemon::start(&upstream, AGENTS);
+    let nginx = Nginx::start(&upstream, &daemon.bearers);
+    if let Err(why) = &nginx {
+        println!("nginx is left out: {why}");
+    }
+    let mut targets = vec![upstream.target(), daemon.target()];
+    targets.extend(nginx.as_ref().ok().map(Nginx::target));
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        println!("load of the machine at the start: {}", load.trim());
+    }
+    if is_wanted("forwarding") {
+        for connections in CONNECTIONS {
+            compare(&targets, connections);
+        }
+    }
+    if is_wanted("memory") {
+        memory::report(&upstream, &targets);
+    }
+}
+
+/// Whether a part was named on the command line, or none was.
+fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    named.peek().is_none() || named.any(|name| part.contains(&name))
+}
+
+/// Lets the targets take turns, every round beginning with another one, and prints the medians.
+fn compare(targets: &[Target], connections: usize) {
+    let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
+    for turn in 0..ROUNDS {
+        for offset in 0..targets.len() {
+            let at = (turn + offset) % targets.len();
+            rounds[at].push(load::run(&targets[at], connections, LENGTH));
+        }
+    }
+    let figures: Vec<_> = rounds.iter().map(|rounds| Figures::of(rounds)).collect();
+    println!("\n{connections} connections, medians of {ROUNDS} rounds of {LENGTH:?}");
+    println!(
+        "{:<10}{:>12}{:>10}{:>10}{:>16}",
+        "", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"
+    );
+    for (target, figures) in targets.iter().zip(&figures) {
+        let cpu = figures
+            .cpu
+            .map_or("-".to_owned(), |cpu| format!("{cpu:.2}"));
+        println!(
+            "{:<10}{:>12.0}{:>10.1}{:>10.1}{cpu:>16}",
+            target.name, figures.rate, figures.p50, figures.p99
+        );
+    }
+    let [direct, ours, rest @ ..] = &figures[..] else {
+        return;
+    };
+    let added = |figures: &Figures| figures.p50 - direct.p50;
+    print!("added to the p50: {:.1} µs by doorward", added(ours));
+    for theirs in rest {
+        print!(", {:.1} µs by nginx", added(theirs));
+    }
+    println!("{}", budget(connections == 1, "40 µs"));
+    for theirs in rest {
+        let rate = ours.rate / theirs.rate;
+        let least = budget(connections == 64, "0.85 at least");
+        println!("of nginx's requests a second: {rate:.2}{least}");
+        if let (Some(ours), Some(theirs)) = (ours.cpu, theirs.cpu) {
+            let most = budget(connections == 64, "1.5 at most");
+            println!("of nginx's CPU a request: {:.2}{most}", ours / theirs);
+        }
+    }
+}
+
+/// What a figure should be, where that was settled.
+fn budget(applies: bool, text: &str) -> String {
+    if applies {
+        format!(" (budget: {text})")
+    } else {
+        String::new()
+    }
+}
+
+/// The medians of some rounds.
+struct Figures {
+    rate: f64,
+    p50: f64,
+    p99: f64,
+    /// Processor time of the process in the middle, user and system.
+    cpu: Option<f64>,
+}
+
+impl Figures {
+    fn of(rounds: &[Round]) -> Self {
+        let all = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+        let cpu: Option<Vec<_>> = rounds.iter().map(Round::cpu_a_request).collect();
+        Self {
+            rate: all(Round::rate),
+            p50: all(|round| round.percentile(50)),
+            p99: all(|round| round.percentile(99)),
+            cpu: cpu.map(median),
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
