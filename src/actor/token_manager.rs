@@ -502,6 +502,7 @@ impl Handler<Ask> for TokenManager {
             waiter: Waiter(ask.waiter),
             rejected: ask.rejected,
             accepted: self.slot.accepted(),
+            vain: self.slot.vain(),
             deadline: self.deps.clock.now().plus(PATIENCE),
         };
         self.event(event, ctx);

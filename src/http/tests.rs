@@ -82,6 +82,15 @@ async fn what_was_never_sent_is_told_from_what_may_have_arrived() {
 }
 
 #[actix_web::test]
+async fn pain_02_a_name_that_nobody_knows_means_that_nothing_was_sent() {
+    // Reserved never to exist (RFC 6761 §6.4).
+    let url = "https://token.invalid/".parse().expect("a URL");
+    let request = Request::get(url).reach(Reach::ANYWHERE);
+    let fault = not_sent(client().send(request).await);
+    assert_eq!(fault, NotSent::Name("token.invalid".to_owned()));
+}
+
+#[actix_web::test]
 async fn a_peer_without_tls_is_not_sent_anything() {
     let fake = Fake::start(|_, _| answer(200, &[], "{}")).await;
     let mut url = fake.url.clone();

@@ -74,6 +74,7 @@ pub struct Slot {
     current: ArcSwapOption<Published>,
     nudged: AtomicBool,
     accepted: AtomicU64,
+    vain: AtomicU64,
     used: AtomicU64,
     changed: Notify,
 }
@@ -118,6 +119,17 @@ impl Slot {
     /// The newest generation that the upstream took.
     pub fn accepted(&self) -> Generation {
         Generation(self.accepted.load(Ordering::Acquire))
+    }
+
+    /// Notes that a request which was sent again with this generation met 401 once more: a
+    /// later rejection need not be its end.
+    pub fn mark_vain(&self, generation: Generation) {
+        self.vain.fetch_max(generation.0, Ordering::AcqRel);
+    }
+
+    /// The newest generation of which that is known.
+    pub fn vain(&self) -> Generation {
+        Generation(self.vain.load(Ordering::Acquire))
     }
 
     /// Notes a use.

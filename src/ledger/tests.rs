@@ -167,9 +167,11 @@ fn what_a_slot_knows_never_goes_back() {
     for at in [5, 9, 7] {
         slot.touch(ms(at));
         slot.mark_accepted(Generation(at));
+        slot.mark_vain(Generation(at));
     }
     assert_eq!(slot.last_used(), Some(ms(9)));
     assert_eq!(slot.accepted(), Generation(9));
+    assert_eq!(slot.vain(), Generation(9));
     slot.publish(Published::nothing());
     assert!(slot.load().is_some());
     slot.retract();

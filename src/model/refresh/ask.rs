@@ -2,7 +2,7 @@
 
 use super::{
     CredentialError, Duration, Effect, Generation, LoginReason, MAX_WAITERS, Machine, Patience,
-    Pause, PausedBy, Phase, Rest, Source, Timestamp, Waiter, Waiting,
+    Pause, PausedBy, Phase, Rest, Seen, Source, Timestamp, Waiter, Waiting,
 };
 
 /// How many fresh tokens in a row a resource may reject at once (scenarios.md row 16).
@@ -17,6 +17,10 @@ const LONGEST_REST: Duration = Duration::from_hours(1);
 const HASTE: Duration = Duration::from_secs(10);
 const CALM: Duration = Duration::from_mins(1);
 const HASTY_LIMIT: u32 = 64;
+// A vain token is one that the upstream takes from some requests while it answers 401 to a request
+// that was sent again with it. The next one will not help that request either: after two of them a
+// rejection is believed once the token is ten seconds old, then twenty, and so on up to the length
+// of a first rest. Not never: the token may have ended for everybody meanwhile.
 
 /// What to do about a rejection of the newest token.
 enum Rejection {
@@ -35,13 +39,13 @@ impl Machine {
         &mut self,
         waiting: Waiting,
         rejected: Option<Generation>,
-        accepted: Generation,
+        seen: Seen,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
         let waiter = waiting.waiter;
         if rejected == Some(self.generation)
-            && let Rejection::Doubted(error) = self.rejected(accepted, now, effects)
+            && let Rejection::Doubted(error) = self.rejected(seen, now, effects)
         {
             effects.push(Effect::Answer(waiter, Err(error)));
             return;
@@ -180,30 +184,32 @@ impl Machine {
     }
 
     /// The upstream answered 401 to the newest token.
-    fn rejected(
-        &mut self,
-        accepted: Generation,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Rejection {
+    fn rejected(&mut self, seen: Seen, now: Timestamp, effects: &mut Vec<Effect>) -> Rejection {
         if matches!(self.phase, Phase::Saving) {
             return Rejection::Believed;
         }
         let Some(held) = self.held.filter(|held| !held.rejected) else {
             return Rejection::Believed;
         };
-        if accepted > self.fruitless_at {
+        if seen.accepted > self.fruitless_at {
             self.fruitless = 0;
             self.rest = None;
         }
         let ended = held.expires.is_some_and(|end| now >= end);
         if held.source == Source::Refresh && !ended {
             let age = now.since(held.since);
-            if accepted < self.generation {
+            if seen.accepted < self.generation {
                 self.fruitless += 1;
                 self.fruitless_at = self.generation;
+            } else if seen.vain >= self.generation {
+                if age < self.vain_wait() && now >= held.since {
+                    let error = CredentialError::RejectedByResource { since: held.since };
+                    return Rejection::Doubted(error);
+                }
+                self.vain += 1;
             } else if age >= CALM || now < held.since {
                 self.hasty = 0;
+                self.vain = 0;
             } else if age < HASTE {
                 if self.hasty >= HASTY_LIMIT {
                     let error = CredentialError::RejectedByResource { since: held.since };
@@ -223,6 +229,14 @@ impl Machine {
             }
         }
         Rejection::Believed
+    }
+
+    /// How old a vain token must be for its rejection to be believed.
+    fn vain_wait(&self) -> Duration {
+        match self.vain {
+            0 => Duration::ZERO,
+            n => (HASTE * 2_u32.pow((n - 1).min(8))).min(FIRST_REST),
+        }
     }
 
     fn rest(&mut self, now: Timestamp) -> Timestamp {

@@ -94,6 +94,15 @@ enum Patience {
     Attempt,
 }
 
+/// What the requests have seen of the upstream.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The newest generation that it took.
+    accepted: Generation,
+    /// The newest one that did not help a request sent again.
+    vain: Generation,
+}
+
 /// A newest grant that is in memory only.
 #[derive(Clone, Copy, Debug)]
 struct Unsaved {
@@ -127,6 +136,8 @@ pub struct Machine {
     rest: Option<Rest>,
     /// Rejections in a row of tokens that came, and were accepted, moments before.
     hasty: u32,
+    /// Believed rejections in a row of tokens that had not helped a request sent again.
+    vain: u32,
     out: Option<LoginReason>,
     waiters: Vec<Waiting>,
     attempts: u32,
@@ -156,6 +167,7 @@ impl Machine {
             fruitless_at: Generation::default(),
             rest: None,
             hasty: 0,
+            vain: 0,
             out,
             waiters: Vec::new(),
             attempts: 0,
@@ -245,13 +257,15 @@ impl Machine {
                 waiter,
                 rejected,
                 accepted,
+                vain,
                 deadline,
             } => {
                 let waiting = Waiting {
                     waiter,
                     patience: Patience::Until(deadline),
                 };
-                self.ask(waiting, rejected, accepted, now, &mut effects);
+                let seen = Seen { accepted, vain };
+                self.ask(waiting, rejected, seen, now, &mut effects);
             }
             Event::Abandon(waiter) => self.waiters.retain(|waiting| waiting.waiter != waiter),
             Event::Nudge => self.nudged(now, &mut effects),
@@ -347,6 +361,7 @@ impl Machine {
         self.fruitless = 0;
         self.rest = None;
         self.hasty = 0;
+        self.vain = 0;
         self.unsaved = None;
     }
 

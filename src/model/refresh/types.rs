@@ -107,6 +107,8 @@ pub enum Event {
         rejected: Option<Generation>,
         /// The newest generation that the upstream ever took.
         accepted: Generation,
+        /// The newest generation that did not help a request which was sent again with it.
+        vain: Generation,
         /// How long the caller will wait: a pause that ends later is told at once.
         deadline: Timestamp,
     },

@@ -117,6 +117,7 @@ async fn exchange(
             .unwrap_or_else(|| "it gave no reason".to_owned());
         drain(response).await;
         if replayed {
+            call.route.slot.mark_vain(used.generation);
             return Err(problem(call, Code::UpstreamRejected)
                 .with("detail", reason)
                 .into());

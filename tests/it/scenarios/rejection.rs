@@ -76,3 +76,25 @@ fn pain_16_a_resource_that_rejects_fresh_tokens_costs_two_refreshes() {
     assert_eq!(resting(), before, "neither side is asked any more");
     assert_eq!(authority.count("authorization_code_grants"), 1);
 }
+
+#[test]
+fn pain_16_one_call_that_is_always_rejected_costs_few_refreshes() {
+    let (authority, upstream, daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    let reject = json!({"kind": "reject", "rpc": "tools/call", "times": "always"});
+    upstream.tell("/fault", &reject);
+    let mut line = Line::of(&daemon, &agent);
+    for _ in 0..40 {
+        let answer = line.ask("", "tools/call", &hello());
+        assert_eq!(answer.json()["result"]["isError"], true);
+        line.pings();
+    }
+    // Two at once; the others only as time passes, more and more slowly.
+    let spent = authority.count("refresh_requests");
+    assert!((2..=4).contains(&spent), "{spent} refreshes");
+    assert_eq!(
+        state(&daemon).0,
+        "ready",
+        "the token serves everything else"
+    );
+}

@@ -10,6 +10,7 @@ enum Move {
     Ask {
         rejected: Which,
         accepted: Which,
+        vain: Which,
         patience: u64,
     },
     Abandon(usize),
@@ -59,9 +60,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn moves() -> impl Strategy<Value = Move> {
     let demand = prop_oneof![Just(Demand::Idle), Just(Demand::Used), Just(Demand::Warm)];
     prop_oneof![
-        8 => (which(), which(), 0_u64..60).prop_map(|(rejected, accepted, patience)| Move::Ask {
+        8 => (which(), which(), which(), 0_u64..60).prop_map(|(rejected, accepted, vain, patience)| Move::Ask {
             rejected,
             accepted,
+            vain,
             patience,
         }),
         1 => any::<usize>().prop_map(Move::Abandon),
@@ -83,10 +85,12 @@ fn play(world: &mut World, step: Move) {
         Move::Ask {
             rejected,
             accepted,
+            vain,
             patience,
         } => world.ask(
             rejected.of(newest),
             accepted.of(newest).unwrap_or_default(),
+            vain.of(newest).unwrap_or_default(),
             patience,
         ),
         Move::Abandon(nth) => world.abandon(nth),

@@ -37,6 +37,7 @@ struct Table {
     machine: Machine,
     now: Timestamp,
     accepted: Generation,
+    vain: Generation,
     patience: Duration,
 }
 
@@ -46,6 +47,7 @@ impl Table {
             machine: Machine::new(TokenPolicy::default(), RetryPolicy::default(), restored),
             now: at(0),
             accepted: Generation(0),
+            vain: Generation(0),
             patience: secs(10),
         }
     }
@@ -94,6 +96,7 @@ impl Table {
             waiter: Waiter(waiter),
             rejected,
             accepted: self.accepted,
+            vain: self.vain,
             deadline: self.now.plus(self.patience),
         })
     }

@@ -135,6 +135,48 @@ fn a_resource_that_accepts_here_and_rejects_there_does_not_loop() {
     );
 }
 
+/// Rejects every token of one request, sent again or not, and takes those of all others.
+fn hammer_one(table: &mut Table, seconds: u64) -> Vec<u64> {
+    let start = table.now;
+    let mut refreshes = Vec::new();
+    while table.now.since(start) < secs(seconds) {
+        let newest = table.machine.generation();
+        table.accepted = newest;
+        let effects = table.question(newest.0, Some(newest));
+        if effects.iter().any(intent(1)) {
+            table.succeed();
+            refreshes.push(table.now.since(start).as_secs());
+            table.vain = table.machine.generation();
+        } else {
+            let doubted = CredentialError::RejectedByResource { since: at(0) };
+            let refusal = refusal(&effects);
+            assert_eq!(
+                std::mem::discriminant(refusal),
+                std::mem::discriminant(&doubted)
+            );
+            assert_eq!(table.state(), State::Ready, "for everybody else");
+        }
+        table.now = table.now.plus(Duration::from_millis(100));
+    }
+    refreshes
+}
+
+#[test]
+fn pain_16_a_request_that_no_token_helps_costs_two_refreshes_and_then_ever_fewer() {
+    let mut table = Table::with(true, None);
+    let refreshes = hammer_one(&mut table, 600);
+    assert_eq!(refreshes, [0, 0, 10, 30, 70, 150, 310]);
+    // It is over once a token that did help has lived for a while.
+    table.now = table.now.plus(FIRST_REST);
+    assert!(table.ask_after_401(1, 8).iter().any(intent(1)));
+    table.succeed();
+    table.accepted = Generation(9);
+    table.now = table.now.plus(secs(60));
+    assert!(table.ask_after_401(2, 9).iter().any(intent(1)));
+    table.succeed();
+    assert_eq!(hammer_one(&mut table, 5), [0, 0], "as at first");
+}
+
 #[test]
 fn who_waits_when_the_rest_begins_is_not_forgotten() {
     let mut table = Table::signed_in().at(10);

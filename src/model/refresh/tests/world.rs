@@ -58,6 +58,7 @@ impl World {
         &mut self,
         rejected: Option<Generation>,
         accepted: Generation,
+        vain: Generation,
         patience: u64,
     ) {
         let waiter = self.new_waiter();
@@ -66,6 +67,7 @@ impl World {
             waiter,
             rejected,
             accepted,
+            vain,
             deadline,
         });
     }
