@@ -220,9 +220,9 @@ fn answer(
     };
     let events = is_event_stream(&head.headers);
     let daemon = if events && request.method() == actix_web::http::Method::GET {
-        &worker.state.stop.begun
+        &worker.stop.begun
     } else {
-        &worker.state.stop.over
+        &worker.stop.over
     };
     let id = call.id;
     let content = if body.is_finished() {
