@@ -249,7 +249,8 @@ impl UpstreamTransport for HyperTransport {
             let reused = used.is_some();
             let mut live = match used.take() {
                 Some(live) => live,
-                None => self.open(peer, limits).await?,
+                // Boxed: it happens seldom, and every request would carry the room for it.
+                None => Box::pin(self.open(peer, limits)).await?,
             };
             let exchange = Self::exchange(&mut live, request, sent.as_deref(), limits.first_byte);
             match exchange.await {

@@ -65,6 +65,16 @@ pub struct Stop {
     pub over: CancellationToken,
 }
 
+impl Stop {
+    /// The same steps, for the requests of one thread.
+    fn of_worker(&self) -> Self {
+        Self {
+            begun: self.begun.child_token(),
+            over: self.over.child_token(),
+        }
+    }
+}
+
 /// The state of the parts that the daemon cannot do without; `ok` or what is wrong.
 #[derive(Clone, Debug)]
 pub struct Checks {
@@ -179,6 +189,7 @@ pub fn server(
     let server = HttpServer::new(move || {
         let worker = Rc::new(proxy::Worker {
             state: Arc::clone(&shared),
+            stop: shared.stop.of_worker(),
             transport: HyperTransport::new(),
         });
         App::new()

@@ -6,7 +6,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::header as local;
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -31,6 +31,9 @@ use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, Upst
 const SMALL: u64 = 64 << 10;
 /// How long that may take.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// What the values of an answer's fields need together, commonly.
+const COMMON_VALUES: usize = 256;
 
 /// Forwards an admitted call.
 pub(super) async fn forward(
@@ -218,9 +221,9 @@ fn answer(
     };
     let events = is_event_stream(&head.headers);
     let daemon = if events && request.method() == actix_web::http::Method::GET {
-        &worker.state.stop.begun
+        &worker.stop.begun
     } else {
-        &worker.state.stop.over
+        &worker.stop.over
     };
     let id = call.id;
     let content = if body.is_finished() {
@@ -254,14 +257,17 @@ fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
             .iter()
             .map(HeaderValue::as_bytes),
     );
+    // One allocation for all values in the place of one for each.
+    let mut values = BytesMut::with_capacity(COMMON_VALUES);
     for (name, value) in from {
         let name = name.as_str();
         if !route::to_agent(name) || named.contains(name) {
             continue;
         }
+        values.extend_from_slice(value.as_bytes());
         if let (Ok(name), Ok(value)) = (
             local::HeaderName::from_bytes(name.as_bytes()),
-            local::HeaderValue::from_bytes(value.as_bytes()),
+            local::HeaderValue::from_maybe_shared(values.split().freeze()),
         ) {
             to.append(name, value);
         }

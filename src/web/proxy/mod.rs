@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::{Either, select};
 
-use super::{AgentState, respond};
+use super::{AgentState, Stop, respond};
 use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
 use message::Asked;
@@ -32,6 +32,9 @@ mod trouble;
 pub struct Worker {
     /// What it shares with the others.
     pub state: Arc<AgentState>,
+    /// Cancelled with the stop of the daemon. Every request waits for it, and would contend with
+    /// those of other threads for the one that is shared.
+    pub stop: Stop,
     /// Its connections to upstreams.
     pub transport: HyperTransport,
 }
@@ -49,7 +52,7 @@ pub(super) async fn handle(
         Err(response) => return *response,
     };
     let session = call.session.clone();
-    let over = &state.stop.over;
+    let over = &worker.stop.over;
     let stopped = async {
         match &session {
             None => over.cancelled().await,
