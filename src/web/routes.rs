@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ledger::{Ledger, Slot};
 use crate::model::id::AccountRef;
 use crate::model::route::{BadBase, Base};
 use crate::transport::{Limits, Peer, TlsTrust};
 
+/// Calls that may wait for a place at one upstream account.
+const MAX_QUEUED: usize = 1024;
 /// Bytes of request bodies that may be kept for one upstream account at a time.
 const BODY_BUDGET: usize = 64 << 20;
 
@@ -86,6 +89,9 @@ pub struct RouteSpec {
     pub idle_timeout: Option<Duration>,
     /// Calls at once, event streams not counted.
     pub max_concurrency: usize,
+    /// How long a call beyond those waits for its turn. Agents come in bursts, above all when
+    /// a token has ended, and none of them repeats a call that was refused.
+    pub queue_timeout: Duration,
     /// How long a call waits for a person to sign in.
     pub hold: Duration,
 }
@@ -110,6 +116,7 @@ impl RouteSpec {
             comment_after: Duration::from_secs(15),
             idle_timeout: None,
             max_concurrency: 64,
+            queue_timeout: Duration::from_secs(10),
             hold: Duration::from_secs(45),
         }
     }
@@ -127,8 +134,10 @@ pub struct RouteEntry {
     pub host: HeaderValue,
     /// Where its credential is published.
     pub slot: Arc<Slot>,
-    /// Calls that are running.
-    running: AtomicUsize,
+    /// Places for calls that run.
+    places: Arc<Semaphore>,
+    /// Calls that wait for one.
+    queued: AtomicUsize,
     /// Bytes of request bodies that are kept.
     kept: AtomicUsize,
 }
@@ -146,8 +155,9 @@ impl RouteEntry {
             slot: ledger.slot(&spec.account),
             base,
             host,
+            places: Arc::new(Semaphore::new(spec.max_concurrency)),
+            queued: AtomicUsize::new(0),
             spec,
-            running: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
         })
     }
@@ -157,15 +167,19 @@ impl RouteEntry {
         &self.spec.account
     }
 
-    /// A place among the running calls, or how many there are.
-    pub fn begin(self: &Arc<Self>) -> Result<Running, usize> {
-        let before = self.running.fetch_add(1, Ordering::Relaxed);
-        let running = Running(Arc::clone(self));
-        if before < self.spec.max_concurrency {
-            Ok(running)
-        } else {
-            Err(before)
+    /// A place among the running calls; where all are taken, in the order of asking. `None`: none
+    /// became free in time, or too many wait already.
+    pub async fn begin(&self) -> Option<Running> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(Running(place));
         }
+        let queued = Queued(&self.queued);
+        if queued.0.fetch_add(1, Ordering::Relaxed) >= MAX_QUEUED {
+            return None;
+        }
+        let turn = Arc::clone(&self.places).acquire_owned();
+        let place = tokio::time::timeout(self.spec.queue_timeout, turn).await;
+        place.ok()?.ok().map(Running)
     }
 
     /// Room to keep a request body of `size`, if there is any.
@@ -177,11 +191,14 @@ impl RouteEntry {
 }
 
 /// A running call; ends when dropped.
-pub struct Running(Arc<RouteEntry>);
+pub struct Running(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
 
-impl Drop for Running {
+/// A call that waits; one less when dropped.
+struct Queued<'q>(&'q AtomicUsize);
+
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

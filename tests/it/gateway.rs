@@ -1,6 +1,6 @@
 //! What a gateway adds: errors of its own, redirects, and what is sent once or again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, Mutex};
 
 use doorward::web::guard::Doors;
 use doorward::web::plan::{Plan, PlanSpec};
@@ -123,6 +123,7 @@ fn too_many_calls_at_once_are_refused_and_event_streams_are_not_counted() {
     });
     let mut spec = upstream("up", up.url("/mcp"));
     spec.max_concurrency = 1;
+    spec.queue_timeout = std::time::Duration::ZERO;
     let agent = Agent::start(Options {
         upstreams: vec![spec],
         ..Options::default()
@@ -144,6 +145,44 @@ fn too_many_calls_at_once_are_refused_and_event_streams_are_not_counted() {
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.field("retry-after"), Some("1"));
     assert_eq!(refused.json()["error"]["code"], -31034);
+}
+
+/// Agents come in bursts, and none of them repeats a call that was refused.
+#[test]
+fn calls_beyond_the_limit_wait_for_their_turn() {
+    const CALLS: usize = 40;
+    let most = Arc::new(Mutex::new((0, 0)));
+    let seen = Arc::clone(&most);
+    let both = Barrier::new(2);
+    let up = Upstream::scripted(move |mut wire| {
+        while wire.message().is_some() {
+            {
+                let mut seen = seen.lock().expect("unpoisoned");
+                seen.0 += 1;
+                seen.1 = seen.0.max(seen.1);
+            }
+            // Two run at a time; whoever else is here meanwhile is one too many.
+            both.wait();
+            both.wait();
+            // The answer lets the next one in, so this one is gone before.
+            seen.lock().expect("unpoisoned").0 -= 1;
+            wire.write(answer("200 OK", "", "{}"));
+        }
+    });
+    let mut spec = upstream("up", up.url("/mcp"));
+    spec.max_concurrency = 2;
+    let agent = Agent::start(Options {
+        upstreams: vec![spec],
+        ..Options::default()
+    });
+    let mut wires: Vec<_> = (0..CALLS).map(|_| agent.connect()).collect();
+    for wire in &mut wires {
+        wire.write(agent.request("POST", "/u/up", "", "{}"));
+    }
+    for wire in &mut wires {
+        assert_eq!(wire.message().expect("an answer").status(), 200);
+    }
+    assert_eq!(most.lock().expect("unpoisoned").1, 2);
 }
 
 #[test]

@@ -168,8 +168,9 @@ pub(super) const fn explain(code: Code) -> &'static str {
              it. Look at the other end first."
         }
         Code::Busy => {
-            "`max_concurrency` calls to this upstream are running already. That protects the \
-             upstream from an agent that runs wild. Wait, or raise the limit."
+            "`max_concurrency` calls to this upstream were running already, and none of them ended \
+             within ten seconds. That protects the upstream from an agent that runs wild. Wait, or \
+             raise the limit."
         }
         Code::UpstreamUnknown => {
             "The name behind /u/ is not in the config. `doorward upstream list` shows the names \

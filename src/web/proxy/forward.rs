@@ -74,10 +74,11 @@ async fn exchange(
     body: &mut Outbound,
 ) -> Result<(Response<ResponseBody>, Running), Trouble> {
     let mut proof = proof(worker, request, call, body).await?;
-    let running = call.route.begin().map_err(|n| {
+    let running = call.route.begin().await.ok_or_else(|| {
+        let max = call.route.spec.max_concurrency;
         problem(call, Code::Busy)
-            .with("n", n)
-            .with("max", call.route.spec.max_concurrency)
+            .with("n", max)
+            .with("max", max)
             .retry_after(Duration::from_secs(1))
     })?;
     let mut connection = Connection::Any;
