@@ -9,6 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -179,10 +180,10 @@ impl HyperTransport {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|error| ForwardError::Connect(error.to_string()))?;
-        let task = tokio::task::spawn_local(async move {
+        // Not an async block: that would keep room for the connection twice.
+        let task = tokio::task::spawn_local(connection.map(|_| {
             // Its failure reaches whoever waits for an answer or a body.
-            let _ = connection.await;
-        });
+        }));
         Ok(Live {
             sender,
             notes,
