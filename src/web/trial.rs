@@ -94,7 +94,7 @@ impl Trial {
     }
 
     fn fail(&mut self, name: &str, problem: Problem, since: Timestamp) {
-        let message = format!("{}: {}", problem.message(), problem.why());
+        let message = format!("{}: {}", problem.what(), problem.why());
         self.step(name, StepResult::Fail, message, since);
         self.problem.get_or_insert(problem);
     }
@@ -175,6 +175,8 @@ impl Trial {
         let reply = match reply {
             Ok(reply) => reply,
             Err(problem) => {
+                // Nobody can sign in to what cannot be reached, so this comes before that.
+                self.problem = None;
                 self.fail("connection", problem, since);
                 self.skip("initialize");
                 return false;

@@ -72,9 +72,17 @@ fn each_trouble_is_named_at_the_step_where_it_shows() {
     assert_eq!(results(&report), told, "{report}");
 
     drop(upstream);
-    let (_, report) = daemon.run(&["upstream", "test", "ev"]);
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
     let told = "sign-in fail, connection fail, initialize skip, tools skip";
     assert_eq!(results(&report), told, "{report}");
+    // What cannot be reached comes before what nobody has signed in to.
+    let problem = &report["problem"]["code"];
+    assert_eq!((code, problem), (8, &json!("upstream_unreachable")));
+    let said = report["steps"][1]["message"].as_str().expect("a text");
+    assert!(
+        !said.contains("Next:"),
+        "the next step is said once: {said}"
+    );
 }
 
 #[test]
