@@ -13,6 +13,7 @@
 
 pub mod actor;
 pub mod api;
+pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -142,6 +142,8 @@ pub enum Command {
     /// Credentials for agents
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Serve one upstream on standard input and output, for programs without HTTP
+    Bridge(BridgeArgs),
     /// What makes sense against a running daemon only
     #[command(subcommand)]
     Ctl(CtlCommand),
@@ -234,6 +236,19 @@ pub struct ServeArgs {
     /// Form of the log
     #[arg(long, value_name = "FMT")]
     pub log_format: Option<LogForm>,
+}
+
+/// `bridge`
+#[derive(Debug, Args)]
+pub struct BridgeArgs {
+    /// An upstream, or an account as in notion@work
+    pub upstream: String,
+    /// A name for the session
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Do not start the daemon
+    #[arg(long)]
+    pub no_autostart: bool,
 }
 
 /// `demo`

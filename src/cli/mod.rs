@@ -2,6 +2,7 @@
 //! here.
 
 mod arguments;
+mod bridge;
 mod local;
 mod login;
 mod run;

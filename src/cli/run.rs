@@ -11,7 +11,7 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{local, login, start, upstream};
+use super::{bridge, local, login, start, upstream};
 use crate::api::{self, Logout, Mint, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -177,6 +177,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
             let outcome = ctl::mint(ctl, &MintArguments { request, form }).await;
             spelled(ctl, outcome, wrong.as_deref()).await
         }
+        Some(Command::Bridge(asked)) => bridge::bridge(context, asked).await,
         Some(Command::Ctl(asked)) => run_ctl(ctl, asked).await,
         Some(Command::Config(asked)) => local::config(context, asked),
         Some(Command::Explain(asked)) => local::explain(context, &asked),
@@ -282,6 +283,18 @@ impl Context {
     pub(super) fn inputs(&self) -> crate::config::Inputs {
         let named = self.global.config.is_some();
         crate::config::Inputs::of_process(self.paths.config.clone(), named)
+    }
+
+    /// The same once more, for work that outlives the borrow of this one.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            ctl: Ctl {
+                client: self.ctl.client.clone(),
+                screen: self.ctl.screen.clone(),
+            },
+            paths: self.paths.clone(),
+            global: self.global.clone(),
+        }
     }
 
     /// Whether a daemon answers.

@@ -67,6 +67,7 @@ pub struct ScreenOptions {
 }
 
 /// Where commands print.
+#[derive(Clone)]
 pub struct Screen {
     options: ScreenOptions,
     color_out: bool,

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
+    ("bridge", &["model", "api", "ctl"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

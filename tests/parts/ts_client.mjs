@@ -2,6 +2,7 @@
 //
 //   DOORWARD_SESSION=… node ts_client.mjs URL [--calls N] [--parallel N] [--notifications N]
 //                                             [--timeout SECONDS] [--interactive]
+//   node ts_client.mjs --stdio '["PROGRAM", "ARGUMENT"…]' …
 //
 // Connects, lists the tools, calls `echo` N times, and can wait for N notifications on the event
 // stream. Prints one JSON line and exits with 0 or 1. With --interactive it then obeys lines on
@@ -12,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 
@@ -23,6 +25,7 @@ const { values: options, positionals: [url] } = parseArgs({
     notifications: { type: 'string', default: '0' },
     timeout: { type: 'string', default: '60' },
     interactive: { type: 'boolean', default: false },
+    stdio: { type: 'string' },
   },
 });
 
@@ -124,9 +127,12 @@ setTimeout(() => {
 }, Number(options.timeout) * 1000);
 
 const bearer = process.env.DOORWARD_SESSION;
-const transport = new StreamableHTTPClientTransport(new URL(url), {
-  requestInit: { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} },
-});
+const [command, ...args] = options.stdio ? JSON.parse(options.stdio) : [];
+const transport = command
+  ? new StdioClientTransport({ command, args, stderr: 'inherit' })
+  : new StreamableHTTPClientTransport(new URL(url), {
+    requestInit: { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} },
+  });
 const connected = await attempt('connect', async () => {
   await client.connect(transport);
   result.server = client.getServerVersion()?.name ?? null;

@@ -1,0 +1,200 @@
+//! What has to be known of a JSON-RPC message to carry it from a pipe to HTTP. The message itself
+//! is carried as it came.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::model::catalogue::Problem;
+
+/// Where the stateless revisions of MCP say which revision a request follows (2026-07-28, basic).
+const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// A message of the agent.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    /// As it came, without the line end.
+    pub(super) bytes: Bytes,
+    /// Its id as it was written; `None` for notifications and answers.
+    pub(super) id: Option<Box<RawValue>>,
+    /// Its method; `None` for answers.
+    pub(super) method: Option<String>,
+    /// The revision that the request itself names: it belongs to no MCP session then.
+    pub(super) revision: Option<String>,
+    /// What it is about, for `Mcp-Name`.
+    pub(super) name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Shape<'m> {
+    #[serde(borrow, default)]
+    id: Option<&'m RawValue>,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    params: Option<Params>,
+}
+
+#[derive(Default, Deserialize)]
+struct Params {
+    #[serde(default)]
+    name: Option<Value>,
+    #[serde(default)]
+    uri: Option<Value>,
+    #[serde(default, rename = "_meta")]
+    meta: Option<Value>,
+}
+
+impl Message {
+    /// Reads a line. `None`: it is no JSON-RPC message.
+    pub(super) fn parse(bytes: Bytes) -> Option<Self> {
+        if bytes.first() == Some(&b'[') {
+            // A batch of revision 2025-03-26: nothing in it is looked at.
+            serde_json::from_slice::<&RawValue>(&bytes).ok()?;
+            return Some(Self {
+                bytes,
+                id: None,
+                method: None,
+                revision: None,
+                name: None,
+            });
+        }
+        let shape: Shape = serde_json::from_slice(&bytes).ok()?;
+        let params = shape.params.unwrap_or_default();
+        let text = |value: Option<Value>| value.and_then(|it| it.as_str().map(str::to_owned));
+        let meta = params.meta.unwrap_or_default();
+        let is_request = shape.method.is_some();
+        let id = shape.id.filter(|id| is_request && id.get() != "null");
+        Some(Self {
+            id: id.map(ToOwned::to_owned),
+            method: shape.method,
+            revision: meta[REVISION].as_str().map(str::to_owned),
+            name: text(params.name).or(text(params.uri)),
+            bytes,
+        })
+    }
+
+    /// Whether it is this method.
+    pub(super) fn is(&self, method: &str) -> bool {
+        self.method.as_deref() == Some(method)
+    }
+
+    /// Whether it may be sent again when nobody knows what became of it: it only reads.
+    pub(super) fn may_repeat(&self) -> bool {
+        let Some(method) = &self.method else {
+            return false;
+        };
+        matches!(
+            method.as_str(),
+            "initialize"
+                | "ping"
+                | "server/discover"
+                | "tools/list"
+                | "prompts/list"
+                | "prompts/get"
+                | "resources/list"
+                | "resources/templates/list"
+                | "resources/read"
+                | "notifications/initialized"
+        )
+    }
+
+    /// Whether `line` answers this request.
+    pub(super) fn is_answered_by(&self, line: &[u8]) -> bool {
+        let Some(own) = &self.id else { return false };
+        serde_json::from_slice::<Shape>(line).is_ok_and(|shape| {
+            shape.method.is_none() && shape.id.is_some_and(|id| id.get() == own.get())
+        })
+    }
+
+    /// The error that tells the agent what went wrong with this request; nothing where it waits
+    /// for no answer.
+    pub(super) fn failed(&self, problem: &Problem) -> Option<Bytes> {
+        let entry = problem.entry();
+        let error = json!({
+            "code": entry.rpc.unwrap_or(-32603),
+            "message": problem.message(),
+            "data": { "code": entry.code, "source": "doorward" },
+        });
+        self.with_error(&error)
+    }
+
+    /// The same with an error that somebody else has made.
+    pub(super) fn with_error(&self, error: &Value) -> Option<Bytes> {
+        let id = self.id.as_ref()?.get();
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}");
+        Some(line.into())
+    }
+}
+
+/// What is said of a line that is no message (JSON-RPC 2.0 section 5.1).
+pub(super) fn not_understood(code: i32, why: &str) -> Bytes {
+    json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": why } })
+        .to_string()
+        .into()
+}
+
+/// A message on one line: a raw line end cannot be within a JSON string, so it is only space.
+pub(super) fn one_line(message: &[u8]) -> Bytes {
+    let trimmed = message.trim_ascii();
+    let flat = trimmed.iter().map(|byte| match byte {
+        b'\n' | b'\r' => b' ',
+        byte => *byte,
+    });
+    flat.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect(text)
+    }
+
+    #[test]
+    fn requests_notifications_and_answers_are_told_apart() {
+        let request =
+            parse(r#"{"jsonrpc":"2.0","id":"a b","method":"tools/call","params":{"name":"x"}}"#);
+        assert_eq!(request.id.as_ref().map(|id| id.get()), Some("\"a b\""));
+        assert_eq!(request.name.as_deref(), Some("x"));
+        assert!(!request.may_repeat());
+        let note = parse(r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#);
+        assert!(note.id.is_none() && note.method.is_some());
+        let answer = parse(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        assert!(answer.id.is_none() && answer.method.is_none());
+        assert!(
+            parse(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#)
+                .id
+                .is_none()
+        );
+        for nonsense in ["", "hello", "{", "[1", "1", "null", "{\"method\":1}"] {
+            let bytes = Bytes::copy_from_slice(nonsense.as_bytes());
+            assert!(Message::parse(bytes).is_none(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_stateless_request_names_its_revision() {
+        let request = parse(
+            r#"{"id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
+        );
+        assert_eq!(request.revision.as_deref(), Some("2026-07-28"));
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_id_as_written() {
+        let request = parse(r#"{"id":1,"method":"ping"}"#);
+        assert!(request.is_answered_by(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+        assert!(request.is_answered_by(br#"{"id":1,"error":{"code":1,"message":""}}"#));
+        assert!(!request.is_answered_by(br#"{"id":"1","result":{}}"#));
+        assert!(!request.is_answered_by(br#"{"id":1,"method":"sampling/createMessage"}"#));
+        assert!(!request.is_answered_by(b"nonsense"));
+    }
+
+    #[test]
+    fn a_message_becomes_one_line() {
+        assert_eq!(one_line(b"{\r\n  \"a\": 1\n}\n"), "{    \"a\": 1 }");
+    }
+}

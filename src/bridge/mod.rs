@@ -1,0 +1,194 @@
+//! A stdio MCP server for programs without HTTP: messages of one agent on standard input and
+//! output, Streamable HTTP to the daemon. Standard output carries JSON-RPC and nothing else.
+
+mod events;
+mod link;
+mod message;
+mod wire;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
+
+use crate::ctl::{Client, Fault, Outcome};
+use crate::model::catalogue::{Code, Problem};
+
+use link::{LONGEST, Link};
+use message::{Message, not_understood};
+
+/// How long requests that run at the end of the input are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What `bridge` was asked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The upstream, or an account of it.
+    pub upstream: String,
+    /// What the person calls this session.
+    pub label: Option<String>,
+    /// Whether a daemon that is away may be started.
+    pub autostart: bool,
+}
+
+/// How the daemon is found.
+pub trait Daemon {
+    /// Its address for agents. A daemon that is away is started where that is allowed.
+    fn find(&self, may_start: bool) -> LocalBoxFuture<'_, Result<String, Fault>>;
+
+    /// Its control socket.
+    fn control(&self) -> &Client;
+}
+
+/// Serves until the input ends, somebody sends a signal, or the agent reads no more.
+pub async fn run(
+    daemon: Rc<dyn Daemon>,
+    options: Options,
+    input: impl AsyncBufRead + Unpin,
+    output: impl AsyncWrite + Unpin + 'static,
+) -> Outcome {
+    let tasks = tokio::task::LocalSet::new();
+    tasks.run_until(serve(daemon, options, input, output)).await
+}
+
+async fn serve(
+    daemon: Rc<dyn Daemon>,
+    options: Options,
+    input: impl AsyncBufRead + Unpin,
+    output: impl AsyncWrite + Unpin + 'static,
+) -> Outcome {
+    let failed = |what| Fault::from(Problem::new(Code::Internal).with("detail", what));
+    let mut terminate = signal(SignalKind::terminate()).map_err(|_| failed("no signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| failed("no signals"))?;
+    let (out, lines) = unbounded_channel();
+    let mut writing = tokio::task::spawn_local(write(output, lines));
+    let link = Rc::new(Link::new(daemon, options, out.clone()));
+    // What is wrong from the start is better said by an exit than at every message.
+    link.prepare().await?;
+    let mut running = JoinSet::new();
+    let mut listening = None;
+    let mut lines = Lines::new(input);
+    loop {
+        let read = tokio::select! {
+            read = lines.next() => read,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = &mut writing => break,
+        };
+        // Finished ones are not kept.
+        while running.try_join_next().is_some() {}
+        let message = match read {
+            Line::End => break,
+            Line::TooLong => {
+                let _ = out.send(not_understood(-32600, "the message is too long"));
+                continue;
+            }
+            Line::Whole(bytes) if bytes.is_empty() => continue,
+            Line::Whole(bytes) => {
+                if let Some(message) = Message::parse(bytes) {
+                    message
+                } else {
+                    let _ = out.send(not_understood(-32700, "this is no JSON-RPC message"));
+                    continue;
+                }
+            }
+        };
+        let ready = message.is("notifications/initialized");
+        if message.id.is_some() && !message.is("initialize") {
+            let link = Rc::clone(&link);
+            running.spawn_local(async move { link.carry(message).await });
+        } else {
+            // In order: what follows builds on these.
+            link.carry(message).await;
+        }
+        if ready && listening.is_none() {
+            let link = Rc::clone(&link);
+            listening = Some(tokio::task::spawn_local(async move { link.listen().await }));
+        }
+    }
+    let finish = async { while running.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_WORDS, finish).await;
+    if let Some(listening) = listening {
+        listening.abort();
+    }
+    link.leave().await;
+    // The last lines are written when nobody can add one.
+    running.shutdown().await;
+    drop((link, out));
+    let _ = tokio::time::timeout(LAST_WORDS, writing).await;
+    Ok(0)
+}
+
+/// The only place that writes to the agent.
+async fn write(mut output: impl AsyncWrite + Unpin, mut lines: UnboundedReceiver<Bytes>) {
+    while let Some(line) = lines.recv().await {
+        let written = async {
+            output.write_all(&line).await?;
+            output.write_all(b"\n").await?;
+            output.flush().await
+        };
+        if written.await.is_err() {
+            return;
+        }
+    }
+}
+
+enum Line {
+    Whole(Bytes),
+    TooLong,
+    End,
+}
+
+/// Lines of bounded length. Nothing is lost when `next` is dropped before it is done.
+struct Lines<R> {
+    input: R,
+    held: Vec<u8>,
+    skipping: bool,
+}
+
+impl<R: AsyncBufRead + Unpin> Lines<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            held: Vec::new(),
+            skipping: false,
+        }
+    }
+
+    async fn next(&mut self) -> Line {
+        loop {
+            let Ok(ahead) = self.input.fill_buf().await else {
+                return Line::End;
+            };
+            if ahead.is_empty() {
+                // A last line without its end is a line too.
+                return match std::mem::take(&mut self.held) {
+                    held if held.is_empty() => Line::End,
+                    held => Line::Whole(held.into()),
+                };
+            }
+            let end = ahead.iter().position(|byte| *byte == b'\n');
+            let length = end.unwrap_or(ahead.len());
+            if !self.skipping {
+                self.held.extend_from_slice(&ahead[..length]);
+            }
+            self.input.consume(length + usize::from(end.is_some()));
+            if self.held.len() > LONGEST {
+                self.held = Vec::new();
+                self.skipping = true;
+            }
+            if end.is_some() {
+                if std::mem::take(&mut self.skipping) {
+                    return Line::TooLong;
+                }
+                let held = std::mem::take(&mut self.held);
+                return Line::Whole(Bytes::copy_from_slice(held.trim_ascii()));
+            }
+        }
+    }
+}

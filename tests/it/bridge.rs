@@ -1,0 +1,198 @@
+//! The stdio bridge on real parts: what an agent sees on the pipe, whatever happens behind it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::parts::{Daemon, Part, signed_in};
+
+/// An agent that has a pipe only, with the environment that the poorest of them give.
+struct Pipe {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    next: u64,
+}
+
+impl Pipe {
+    fn open(daemon: &Daemon, upstream: &str) -> Self {
+        let mut child = daemon
+            .command()
+            .env("USER", "somebody")
+            .args(["bridge", upstream, "--label", "pipe"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        Self {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().expect("piped")),
+            child,
+            next: 0,
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("open");
+        input.write_all(line.as_bytes()).expect("it reads");
+        input.write_all(b"\n").expect("it reads");
+    }
+
+    /// The next line, which must be JSON-RPC.
+    fn read(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("text");
+        if line.is_empty() {
+            return None;
+        }
+        let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+        assert_eq!(message["jsonrpc"], "2.0", "{line}");
+        Some(message)
+    }
+
+    /// Sends a request and reads until its answer.
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.next += 1;
+        let id = format!("id {}", self.next);
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.write(&request.to_string());
+        loop {
+            let message = self.read().expect("an answer");
+            if message["id"] == *id && message.get("method").is_none() {
+                return message;
+            }
+        }
+    }
+
+    fn shake_hands(&mut self) -> Value {
+        let hello = json!({
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "pipe", "version": "0"},
+        });
+        let answer = self.ask("initialize", &hello);
+        self.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        answer
+    }
+
+    fn echo(&mut self, text: &str) -> Value {
+        let params = json!({"name": "echo", "arguments": {"message": text}});
+        let answer = self.ask("tools/call", &params);
+        answer["result"]["content"][0]["text"].clone()
+    }
+
+    /// Ends the input; the exit code, and what was said on standard error.
+    fn close(mut self) -> (Option<i32>, String) {
+        self.input = None;
+        while self.read().is_some() {}
+        let mut said = String::new();
+        let mut errors = self.child.stderr.take().expect("piped");
+        errors.read_to_string(&mut said).expect("text");
+        (self.child.wait().expect("it ends").code(), said)
+    }
+}
+
+fn live(daemon: &Daemon) -> Vec<Value> {
+    let (_, sessions) = daemon.run(&["ctl", "sessions"]);
+    sessions["items"].as_array().expect("items").clone()
+}
+
+#[test]
+fn an_agent_on_a_pipe_is_a_session_of_its_own_until_its_input_ends() {
+    let (_authority, upstream, daemon) = signed_in(&json!({}));
+    let mut pipe = Pipe::open(&daemon, "ev");
+    let hello = pipe.shake_hands();
+    assert!(hello["result"]["serverInfo"]["name"].is_string(), "{hello}");
+    assert_eq!(pipe.echo("a"), "Echo: a");
+    // Whatever is not JSON-RPC is answered as such, and nothing else comes of it.
+    pipe.write("this is no JSON");
+    assert_eq!(pipe.read().expect("an answer")["error"]["code"], -32700);
+    let unknown = pipe.ask("no/such/method", &json!({}));
+    assert!(unknown["error"]["code"].is_i64(), "{unknown}");
+    let sessions = live(&daemon);
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0]["label"], "pipe");
+    assert_eq!(sessions[0]["origin"], "bridge");
+    assert_eq!(sessions[0]["bound"]["pid"], pipe.child.id());
+
+    assert_eq!(pipe.close(), (Some(0), String::new()));
+    assert!(live(&daemon).is_empty(), "it is revoked");
+    let log = upstream.ask("/log");
+    let deleted = |entry: &Value| entry["method"] == "DELETE";
+    assert!(log.as_array().into_iter().flatten().any(deleted), "{log}");
+}
+
+#[test]
+fn an_agent_on_a_pipe_outlives_the_daemon_and_the_servers_memory() {
+    let (_authority, upstream, mut daemon) = signed_in(&json!({}));
+    let mut pipe = Pipe::open(&daemon, "ev");
+    pipe.shake_hands();
+    assert_eq!(pipe.echo("before"), "Echo: before");
+    daemon.kill();
+    daemon.serve();
+    assert_eq!(pipe.echo("restarted"), "Echo: restarted");
+    upstream.tell("/end-sessions", &json!({}));
+    assert_eq!(pipe.echo("forgotten"), "Echo: forgotten");
+    // While nobody listens a call waits for the daemon that comes back.
+    daemon.kill();
+    let call = json!({"jsonrpc": "2.0", "id": 99, "method": "tools/call",
+        "params": {"name": "echo", "arguments": {"message": "away"}}});
+    pipe.write(&call.to_string());
+    daemon.serve();
+    let answer = std::iter::from_fn(|| pipe.read()).find(|message| message["id"] == 99);
+    let text = answer.expect("an answer")["result"]["content"][0]["text"].clone();
+    assert_eq!(text, "Echo: away");
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
+fn a_bridge_that_is_revoked_stays_revoked_and_says_so() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let mut pipe = Pipe::open(&daemon, "ev");
+    pipe.shake_hands();
+    let (code, _) = daemon.run(&["ctl", "revoke", "--label", "pipe"]);
+    assert_eq!(code, 0);
+    let refused = pipe.ask("tools/list", &json!({}));
+    assert_eq!(
+        refused["error"]["data"]["code"], "session_revoked",
+        "{refused}"
+    );
+    let again = pipe.ask("tools/list", &json!({}));
+    assert_eq!(again["error"]["data"]["code"], "session_revoked");
+    assert!(live(&daemon).is_empty());
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
+fn what_is_wrong_from_the_start_is_an_exit_code_and_nothing_on_the_pipe() {
+    let daemon = Daemon::start();
+    let mut pipe = Pipe::open(&daemon, "nobody");
+    assert!(pipe.read().is_none());
+    let (code, said) = pipe.close();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(
+        said.contains("there is no upstream called nobody"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_official_sdk_connects_over_a_pipe() {
+    let (_authority, _upstream, daemon): (Part, Part, Daemon) = signed_in(&json!({}));
+    let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts");
+    let program = env!("CARGO_BIN_EXE_doorward");
+    let state = daemon.state();
+    let command = json!([program, "--state-dir", state, "bridge", "ev"]).to_string();
+    let output = Command::new("node")
+        .arg(parts.join("ts_client.mjs"))
+        .args(["--stdio", &command, "--calls", "20", "--parallel", "4"])
+        .args(["--notifications", "1"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("a result");
+    assert_eq!(result["ok"], true, "{result}");
+    assert_eq!(result["calls"], 20);
+}
