@@ -160,3 +160,57 @@ fn no_session_is_bound_to_a_process_that_is_gone_or_of_another_user() {
     let (_, sessions) = daemon.run(&["ctl", "sessions", "--all"]);
     assert_eq!(sessions["items"], json!([]), "nothing was minted");
 }
+
+#[test]
+fn seed_s2_07_a_new_session_of_a_process_and_label_replaces_the_older_one() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let (one, two) = (Program::start(), Program::start());
+    let label = ["--label", "a thread"];
+    let older = bound(&daemon, &one, &label);
+    let kept = [
+        bound(&daemon, &one, &["--label", "another thread"]),
+        bound(&daemon, &one, &[]),
+        bound(&daemon, &two, &label),
+        daemon.agent("a thread"),
+    ];
+    let open = stream(&daemon, &older);
+    let newer = bound(&daemon, &one, &label);
+    until_it_ends(open);
+    let (status, body) = echo(&daemon, &older);
+    assert_eq!(status, 401);
+    assert!(body.contains(&newer.id), "it tells which one: {body}");
+    assert_eq!(show(&daemon, &older)["ended_by"], "policy");
+    assert!(works(&daemon, &newer));
+
+    // The end was on the disk before the new credential was known.
+    daemon.kill();
+    daemon.serve();
+    assert_eq!(echo(&daemon, &older).0, 401);
+    assert_eq!(show(&daemon, &older)["ended_by"], "policy");
+    for agent in kept.iter().chain([&newer]) {
+        assert!(works(&daemon, agent), "{}", agent.id);
+    }
+}
+
+#[test]
+fn of_many_sessions_minted_at_once_for_a_process_and_label_one_is_left() {
+    let daemon = Daemon::start();
+    let program = Program::start();
+    let pid = program.pid();
+    let mints: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = daemon.command();
+            command.args(["session", "mint", "--bind-pid", &pid, "-o", "json", "-q"]);
+            command.stdout(Stdio::null()).spawn().expect("it starts")
+        })
+        .collect();
+    for mut mint in mints {
+        assert!(mint.wait().expect("it ends").success());
+    }
+    let count = |arguments: &[&str]| {
+        let (_, sessions) = daemon.run(arguments);
+        sessions["items"].as_array().expect("a list").len()
+    };
+    assert_eq!(count(&["ctl", "sessions", "--all"]), 8);
+    assert_eq!(count(&["ctl", "sessions"]), 1);
+}

@@ -11,20 +11,28 @@ use crate::clock::random_u64;
 use crate::ledger::SessionCell;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
-use crate::model::record::{BoundProcess, SessionRecord};
+use crate::model::record::{BoundProcess, EndedBy, SessionRecord};
 use crate::model::secret::SessionToken;
 use crate::model::session::{Grant, Verdict};
 use crate::process;
+use crate::store::StoreError;
 
 pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint>) -> Answer {
     let asked = asked.into_inner();
     let bound = asked.bind_pid.map(process).transpose()?;
     let deps = control.directory.deps();
+    // Of two that replace the same session at a time, the second has to see the first.
+    let _turn = match &bound {
+        Some(_) => Some(control.directory.turn_to_replace().await),
+        None => None,
+    };
     let config = deps.config.load_full();
     let now = deps.clock.now();
     let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
-    let living: Vec<_> = deps.ledger.sessions().into_iter().filter(live).collect();
-    if living.len() >= config.sessions.max {
+    let living = deps.ledger.sessions().into_iter().filter(live);
+    let (older, others): (Vec<_>, Vec<_>) =
+        living.partition(|cell| replaces(bound.as_ref(), asked.label.as_deref(), cell));
+    if others.len() >= config.sessions.max {
         let max = config.sessions.max;
         return Err(Refused(Problem::new(Code::SessionLimit).with("max", max)));
     }
@@ -47,6 +55,15 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     let id = std::iter::repeat_with(|| SessionId::from_random(random_u64(&*deps.random)))
         .find(|id| deps.ledger.session_by_id(*id).is_none())
         .expect("the iterator is endless, and far fewer sessions than ids are kept");
+    // The old credential dies before the new one is known to anybody: a crash in between leaves
+    // the process with none, and never with two.
+    for cell in older {
+        let reason = format!("session {id} of the same process took its place");
+        let ended = control
+            .directory
+            .revoke(&cell, EndedBy::Policy, Some(&reason));
+        ended.await.map_err(not_kept)?;
+    }
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     deps.random.fill(&mut *bytes);
     let token = SessionToken::from_random(&id.digits(), &bytes);
@@ -66,7 +83,7 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     };
     if config.sessions.persist {
         let kept = deps.store.put_session(record.clone()).await;
-        kept.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
+        kept.map_err(not_kept)?;
     }
     let cell = SessionCell::new(record);
     deps.ledger.insert(Arc::clone(&cell));
@@ -75,6 +92,16 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     let session = views::session(&cell, &config, now);
     let url = deps.origin.to_string();
     Ok(HttpResponse::Ok().json(api::Minted::new(session, token.expose().to_owned(), url)))
+}
+
+fn not_kept(error: StoreError) -> Problem {
+    Problem::new(Code::StoreFailed).with("detail", error)
+}
+
+/// Whether a new session takes the place of an older one: a process has one session a label.
+fn replaces(bound: Option<&BoundProcess>, label: Option<&str>, older: &SessionCell) -> bool {
+    let same = |process: &BoundProcess| older.bound().is_some_and(|other| other.is(process));
+    bound.is_some_and(same) && older.label() == label
 }
 
 /// The process that a session shall belong to.
