@@ -4,6 +4,7 @@
 mod arguments;
 mod local;
 mod login;
+mod logs;
 mod run;
 mod start;
 #[cfg(test)]

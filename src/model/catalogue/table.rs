@@ -327,4 +327,8 @@ catalogue! {
         "no session can be bound to process {pid}",
         "there is no such process",
         "name a process of yours, or mint one that belongs to none: doorward session mint";
+    NoLog "no_log" 404 / , No, exit 5:
+        "there is no log to show",
+        "{file} does not exist: no daemon has run in the background yet",
+        "doorward up";
 }
