@@ -21,7 +21,7 @@ use crate::api;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{self, Changes, Config, Inputs, LogFormat};
 use crate::http::{OwnClient, Timeouts, TlsSettings, client_config, install_crypto_provider};
-use crate::ledger::{CredentialSource, Ledger, SessionCell};
+use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
 use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
@@ -33,6 +33,7 @@ use crate::web::{AgentState, Serving, Stop, login, server};
 
 mod housekeeping;
 mod log;
+mod restore;
 
 /// What `serve` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +220,7 @@ impl Running {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             ledger: Arc::clone(&ledger),
-            store: store.clone(),
+            store,
             config: Arc::clone(&config),
             authority: Arc::new(move || {
                 let clock = Arc::clone(&own_clock);
@@ -233,17 +234,9 @@ impl Running {
         for (_, account) in config.load().accounts() {
             directory.open_account(&account);
         }
-        let sessions = store
-            .sessions()
+        restore::sessions(&directory, started)
             .await
             .map_err(|error| failed("the sessions cannot be loaded", error))?;
-        for record in sessions {
-            let cell = SessionCell::restored(record, started);
-            ledger.insert(Arc::clone(&cell));
-            if cell.ending().is_none() {
-                directory.open_session(&cell);
-            }
-        }
         let trust = TlsTrust::of_platform();
         let plan = Plan::of_config(&config.load(), local, &ledger, &trust)
             .map_err(|error| failed("an upstream's address cannot be used", error))?;

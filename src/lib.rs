@@ -6,9 +6,9 @@
 //! [`model::refresh`] (what a refresh does next), [`ledger`] (what the warm path reads),
 //! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
 //!
-//! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `http`,
-//! `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those; `actor`
-//! knows the ledger; `web` and `ctl` are the edges; `daemon`, `demo` and `cli` wire it all.
+//! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `process`,
+//! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those;
+//! `actor` knows the ledger; `web` and `ctl` are the edges; `daemon`, `demo` and `cli` wire it all.
 //! `tests/it/layers.rs` fails on a breach.
 
 pub mod actor;
@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod model;
 pub mod oauth;
 pub mod paths;
+pub mod process;
 pub mod store;
 pub mod transport;
 pub mod web;

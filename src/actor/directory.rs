@@ -38,6 +38,8 @@ struct Inner {
     /// Actors that were told to stop, for whoever takes their place.
     leaving: Mutex<HashMap<AccountRef, Addr<TokenManager>>>,
     sessions: Mutex<HashMap<SessionId, Entry<Session>>>,
+    /// Held while a session takes the place of an older one.
+    replacing: tokio::sync::Mutex<()>,
     waiters: AtomicU64,
 }
 
@@ -85,6 +87,7 @@ impl Directory {
             managers: Mutex::default(),
             leaving: Mutex::default(),
             sessions: Mutex::default(),
+            replacing: tokio::sync::Mutex::default(),
             waiters: AtomicU64::new(1),
         }))
     }
@@ -143,6 +146,11 @@ impl Directory {
     pub fn open_session(&self, cell: &Arc<SessionCell>) {
         let addr = self.start_session(Arc::clone(cell));
         lock(&self.0.sessions).insert(cell.id(), Entry::new(addr));
+    }
+
+    /// Waits until no other session is taking the place of an older one.
+    pub async fn turn_to_replace(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.replacing.lock().await
     }
 
     /// Revokes a session, also one that has ended already: the same end is written again.

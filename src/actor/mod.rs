@@ -134,6 +134,16 @@ pub struct Revoke {
     pub reason: Option<String>,
 }
 
+impl Revoke {
+    /// The end of the process that the session is bound to.
+    pub fn process_ended(pid: u32) -> Self {
+        Self {
+            by: EndedBy::ProcessExit,
+            reason: Some(format!("its process ended (pid {pid})")),
+        }
+    }
+}
+
 /// Waits until the result of a running refresh is durable: it may be the only copy of a rotated
 /// token.
 #[derive(Message)]

@@ -1,6 +1,7 @@
 //! One actor per agent session: the only one that closes its cell. It sweeps lazily (a timer that
 //! fires late frees memory late, and never admits a dead session: every request judges by the
-//! clock itself) and makes a revocation durable before it is confirmed.
+//! clock itself), ends the session with its process, and makes a revocation durable before it is
+//! confirmed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tracing::{info, warn};
 
 use crate::ledger::SessionCell;
 use crate::model::record::{EndedBy, Ending};
-use crate::model::session::{Death, Verdict};
+use crate::model::session::{Death, Liveness, Verdict};
 use crate::model::time::Timestamp;
+use crate::process;
 use crate::store::StoreError;
 
 use super::{Deps, Revoke};
@@ -29,6 +31,21 @@ impl Session {
     /// The keeper of `cell`.
     pub fn new(cell: Arc<SessionCell>, deps: Deps) -> Self {
         Self { cell, deps }
+    }
+
+    /// Waits for the end of the process that the session is bound to.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let Some(process) = self.cell.bound().cloned() else {
+            return;
+        };
+        let end = async move {
+            process::ended(&process).await;
+            process.pid
+        };
+        ctx.spawn(end.into_actor(self).map(|pid, actor, ctx| {
+            actor.cell.set_liveness(Liveness::Gone);
+            ctx.notify(Revoke::process_ended(pid));
+        }));
     }
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
@@ -88,6 +105,7 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Self::Context) {
         // The keeper of a session that has ended is there for a second revocation only.
         if self.cell.ending().is_none() {
+            self.watch(ctx);
             self.sweep(ctx);
         }
     }
@@ -114,7 +132,9 @@ impl Handler<Revoke> for Session {
         let id = self.cell.id();
         let write = async move { store.put_session(record).await };
         Box::pin(write.into_actor(self).map(move |saved, _, ctx| {
-            saved?;
+            saved.inspect_err(|error| {
+                warn!(session = %id, %error, "the end of a session is not saved");
+            })?;
             info!(session = %id, by = ?ending.by, "session revoked");
             ctx.stop();
             Ok(ending)

@@ -1,10 +1,15 @@
 //! The definitions, and nothing else.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+mod daemon;
+mod session;
+
+pub(super) use daemon::{LogForm, LogsArgs, ServeArgs};
+pub(super) use session::SessionCommand;
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.
 #[derive(Debug, Parser)]
@@ -136,6 +141,8 @@ pub enum Command {
     Down,
     /// Run the daemon in the foreground
     Serve(ServeArgs),
+    /// Show the log of a daemon in the background
+    Logs(LogsArgs),
     /// Add, list, change and test upstreams
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -211,33 +218,6 @@ pub struct LogoutArgs {
     pub local: bool,
 }
 
-/// `serve`
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Address to listen on; loopback only
-    #[arg(long, value_name = "ADDR")]
-    pub bind: Option<IpAddr>,
-    /// Port to listen on; 0 lets the system choose
-    #[arg(long, value_name = "N")]
-    pub port: Option<u16>,
-    /// An upstream beside those of the config
-    #[arg(long = "upstream", value_name = "[NAME=]URL")]
-    pub upstreams: Vec<String>,
-    /// Reload when the config file changes
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set,
-          num_args = 0..=1, default_missing_value = "true")]
-    pub watch: bool,
-    /// Where to write one line when ready
-    #[arg(long, value_name = "N")]
-    pub ready_fd: Option<i32>,
-    /// Stop when standard input ends, for programs that start a daemon of their own
-    #[arg(long)]
-    pub until_eof: bool,
-    /// Form of the log
-    #[arg(long, value_name = "FMT")]
-    pub log_format: Option<LogForm>,
-}
-
 /// `bridge`
 #[derive(Debug, Args)]
 pub struct BridgeArgs {
@@ -258,15 +238,6 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: u32,
-}
-
-/// Form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogForm {
-    /// Text.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// `upstream …`
@@ -345,36 +316,6 @@ pub struct RenameArgs {
     pub name: String,
     /// What it shall be called
     pub new: String,
-}
-
-/// `session …`
-#[derive(Debug, Subcommand)]
-pub enum SessionCommand {
-    /// Make a credential for an agent; it is shown once
-    Mint(MintArgs),
-}
-
-/// `session mint`
-#[derive(Debug, Args)]
-pub struct MintArgs {
-    /// What it may reach; without it, what the config says
-    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
-    pub upstreams: Vec<String>,
-    /// What to call it
-    #[arg(long)]
-    pub label: Option<String>,
-    /// The agent program it is for
-    #[arg(long)]
-    pub client: Option<String>,
-    /// It lives on this long after each use
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub ttl: Option<Duration>,
-    /// It is reclaimed when quiet this long
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub idle: Option<Duration>,
-    /// End it with this process
-    #[arg(long, value_name = "PID")]
-    pub bind_pid: Option<u32>,
 }
 
 /// `ctl …`

@@ -5,6 +5,7 @@ mod arguments;
 mod bridge;
 mod local;
 mod login;
+mod logs;
 mod run;
 mod start;
 #[cfg(test)]

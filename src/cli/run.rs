@@ -11,7 +11,7 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{bridge, local, login, start, upstream};
+use super::{bridge, local, login, logs, start, upstream};
 use crate::api::{self, Logout, Mint, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -157,6 +157,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Logout(asked)) => logout(ctl, &asked).await,
         Some(Command::Up) => start::up(context).await,
         Some(Command::Down) => start::down(context).await,
+        Some(Command::Logs(asked)) => logs::show(context, asked).await,
         Some(Command::Upstream(asked)) => upstream::run(context, asked).await,
         Some(Command::Session(SessionCommand::Mint(asked))) => {
             let form = match context.global.output {

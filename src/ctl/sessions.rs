@@ -198,10 +198,12 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
     );
     line("fingerprint", session.fingerprint.clone());
     if let Some(at) = session.ended_at {
-        let by = session.ended_by.map_or("", ended_words);
-        let reason = session.ended_reason.as_deref();
-        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-        line("ended", format!("{}, {by}{reason}", screen.ago(Some(at))));
+        let why = match (session.ended_by, session.ended_reason.as_deref()) {
+            (Some(EndedBy::Person), Some(reason)) => format!("by a person: {reason}"),
+            (_, Some(reason)) => reason.to_owned(),
+            (by, None) => by.map_or("", ended_words).to_owned(),
+        };
+        line("ended", format!("{}, {why}", screen.ago(Some(at))));
     }
     if !detail.recent_calls.is_empty() {
         screen.out("");

@@ -165,7 +165,7 @@ pub struct Ending {
     pub at: Timestamp,
     /// By whom.
     pub by: EndedBy,
-    /// What the person wrote as the reason.
+    /// The reason: what a person wrote, or what happened.
     pub reason: Option<String>,
 }
 
@@ -176,8 +176,19 @@ pub struct BoundProcess {
     pub pid: u32,
     /// When it started, in the platform's own unit; tells a reused pid.
     pub started: u64,
+    /// Which run of the kernel the start counts from, where it counts from that.
+    #[serde(default)]
+    pub boot: Option<String>,
     /// The program's name.
     pub exe: Option<String>,
+}
+
+impl BoundProcess {
+    /// Whether both are one process, whatever it is called by now.
+    pub fn is(&self, other: &Self) -> bool {
+        let key = |process: &Self| (process.pid, process.started, process.boot.clone());
+        key(self) == key(other)
+    }
 }
 
 /// A session as it is kept: its digest and its times, never its credential.

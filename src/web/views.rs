@@ -62,7 +62,7 @@ pub(super) fn session(cell: &SessionCell, config: &Config, now: Timestamp) -> ap
             pid: process.pid,
             exe: process.exe.clone(),
             cwd_label: None,
-            alive: facts.bound == Liveness::Alive,
+            alive: facts.bound == Liveness::Alive && ending.is_none(),
         }),
         counters: api::Counters {
             calls: cell.calls(),

@@ -8,9 +8,9 @@ use doorward::clock::Clock;
 use doorward::ledger::{CredentialSource, SessionCell};
 use doorward::model::fault::CredentialError;
 use doorward::model::id::{Generation, SessionId};
-use doorward::model::record::{EndedBy, SessionOrigin, SessionRecord};
+use doorward::model::record::{BoundProcess, EndedBy, SessionOrigin, SessionRecord};
 use doorward::model::secret::SessionToken;
-use doorward::model::session::{Grant, SessionPolicy};
+use doorward::model::session::{Death, Grant, SessionPolicy};
 
 use crate::support::provider::World;
 
@@ -102,6 +102,10 @@ async fn a_manager_that_takes_over_waits_for_the_refresh_of_the_one_before() {
 }
 
 fn session(world: &World, number: u64) -> Arc<SessionCell> {
+    session_of(world, number, None)
+}
+
+fn session_of(world: &World, number: u64, bound: Option<BoundProcess>) -> Arc<SessionCell> {
     let id = SessionId::from_random(number);
     let token = SessionToken::from_random(&id.digits(), &[7; 32]);
     let now = world.clock.now();
@@ -116,7 +120,7 @@ fn session(world: &World, number: u64) -> Arc<SessionCell> {
         minted: now,
         last_used: now,
         calls: 0,
-        bound: None,
+        bound,
         ended: None,
     });
     world.directory.deps().ledger.insert(Arc::clone(&cell));
@@ -171,4 +175,48 @@ async fn last_uses_are_written_once() {
     let stored = store.sessions().await.expect("read").remove(0);
     assert_eq!((stored.last_used, stored.calls), (cell.last_used(), 1));
     assert_eq!(roll.len(), 1);
+}
+
+/// A live process holds the idle window off and not the others; its end is written without
+/// anybody asking.
+#[actix_web::test]
+async fn a_session_lives_with_its_process_and_its_end_is_durable() {
+    let world = World::new().await;
+    let mut program = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let process = doorward::process::find(program.id()).expect("it lives");
+    let (bound, free) = (
+        session_of(&world, 1, Some(process.clone())),
+        session(&world, 2),
+    );
+    world.clock.advance(SessionPolicy::default().idle);
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(free.touch(world.clock.now()), Err(Death::Idle));
+    bound.touch(world.clock.now()).expect("its process lives");
+
+    program.kill().expect("it ran");
+    bound.ended().cancelled().await;
+    assert_eq!(bound.touch(world.clock.now()), Err(Death::Revoked));
+    let store = &world.directory.deps().store;
+    let ending = loop {
+        // Each look takes its turn behind what the store was given before.
+        let stored = store.sessions().await.expect("read");
+        let found = stored.iter().find(|record| record.id == bound.id());
+        if let Some(ending) = found.and_then(|record| record.ended.clone()) {
+            break ending;
+        }
+    };
+    assert_eq!(
+        (ending.death, ending.by),
+        (Death::Revoked, EndedBy::ProcessExit)
+    );
+    program.wait().expect("it ended");
+
+    // Its number may be another program's by now: a session that names it is over at once.
+    let late = session_of(&world, 3, Some(process));
+    late.ended().cancelled().await;
+    assert_eq!(late.ending().expect("set").by, EndedBy::ProcessExit);
 }

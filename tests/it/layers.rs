@@ -8,6 +8,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
     ("paths", &["model", "clock"]),
+    ("process", &["model"]),
     ("http", &["model", "clock"]),
     ("transport", &["model", "clock"]),
     ("api", &["model", "clock"]),
@@ -17,13 +18,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ledger", &["model", "clock"]),
     (
         "actor",
-        &["model", "clock", "config", "store", "oauth", "ledger"],
+        &[
+            "model", "clock", "process", "config", "store", "oauth", "ledger",
+        ],
     ),
     (
         "web",
         &[
             "model",
             "clock",
+            "process",
             "http",
             "transport",
             "api",

@@ -16,6 +16,7 @@ mod layers;
 mod own_tokens;
 mod pressure;
 mod probes;
+mod processes;
 mod proxy;
 mod redaction;
 mod rules;

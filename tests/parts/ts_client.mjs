@@ -153,6 +153,6 @@ if (options.interactive) {
   });
   await obey(client);
 }
-if (connected) await attempt('close', () => transport.terminateSession());
+if (connected) await attempt('close', () => transport.terminateSession?.());
 await client.close();
 finish();

@@ -333,5 +333,17 @@ pub(super) const fn explain(code: Code) -> &'static str {
             "The time given with --timeout has passed. The daemon may still be doing what it was \
              asked to do; `doorward status` tells."
         }
+        Code::ProcessUnusable => {
+            "A session that is bound to a process ends with it, so the process has to live, and it \
+             has to be yours. A number alone would not do: doorward also notes when the process \
+             started, and a program that gets the same number later is another process. Threads \
+             and processes that have ended and wait for their parents cannot be bound to."
+        }
+        Code::NoLog => {
+            "A daemon that `doorward up` or another command started in the background writes its \
+             log into the state directory, and `doorward logs` shows that file. A daemon in the \
+             foreground, or one that a service manager runs, writes to its standard error: look \
+             where you started it, or into the journal."
+        }
     }
 }

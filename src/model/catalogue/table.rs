@@ -323,4 +323,12 @@ catalogue! {
         "doorward did not answer in time",
         "{timeout} passed",
         "doorward status";
+    ProcessUnusable "process_unusable" 409 / , No, exit 5:
+        "no session can be bound to process {pid}",
+        "there is no such process",
+        "name a process of yours, or mint one that belongs to none: doorward session mint";
+    NoLog "no_log" 404 / , No, exit 5:
+        "there is no log to show",
+        "{file} does not exist: no daemon has run in the background yet",
+        "doorward up";
 }

@@ -84,6 +84,7 @@ fn every_record_is_read_as_it_was_written() {
         bound: Some(BoundProcess {
             pid: 1,
             started: 2,
+            boot: Some("3".into()),
             exe: None,
         }),
         ended: Some(Ending {

@@ -20,6 +20,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
+mod mint;
 mod sessions;
 mod sign_in;
 mod upstreams;
@@ -162,7 +163,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::post().to(upstreams::test),
         )
         .route(api::path::SESSIONS, web::get().to(sessions::list))
-        .route(api::path::SESSIONS, web::post().to(sessions::mint))
+        .route(api::path::SESSIONS, web::post().to(mint::mint))
         .route(api::path::REVOKE, web::post().to(sessions::revoke))
         .route("/api/v1/sessions/{id}", web::get().to(sessions::show))
         .route(api::path::RELOAD, web::post().to(reload))

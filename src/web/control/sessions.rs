@@ -1,19 +1,15 @@
-//! Sessions: list, show, mint, revoke.
+//! Sessions: list, show, revoke.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 
-use super::{Answer, Control, Refused, named, views};
+use super::{Answer, Control, views};
 use crate::api::{self, Moment};
-use crate::clock::random_u64;
 use crate::ledger::SessionCell;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::id::SessionId;
-use crate::model::record::{BoundProcess, EndedBy, SessionRecord};
-use crate::model::secret::SessionToken;
-use crate::model::session::{Grant, Verdict};
+use crate::model::record::EndedBy;
+use crate::model::session::Verdict;
 
 pub(super) fn all(control: &Control, ended: bool) -> Vec<api::Session> {
     let deps = control.directory.deps();
@@ -68,73 +64,6 @@ pub(super) async fn show(control: web::Data<Control>, asked: web::Path<String>) 
     let deps = control.directory.deps();
     let item = views::session(&cell, &deps.config.load(), deps.clock.now());
     Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
-}
-
-pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint>) -> Answer {
-    let asked = asked.into_inner();
-    let deps = control.directory.deps();
-    let config = deps.config.load_full();
-    let now = deps.clock.now();
-    let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
-    let living: Vec<_> = deps.ledger.sessions().into_iter().filter(live).collect();
-    if living.len() >= config.sessions.max {
-        let max = config.sessions.max;
-        return Err(Refused(Problem::new(Code::SessionLimit).with("max", max)));
-    }
-    let grant = if asked.upstreams.is_empty() {
-        config.sessions.default_grant.clone()
-    } else {
-        let mut accounts = Vec::new();
-        for name in &asked.upstreams {
-            accounts.push(named(&control, name)?.1);
-        }
-        Grant::Only(accounts)
-    };
-    if asked.bind_pid.is_some() {
-        let detail = "sessions bound to a process are not part of this version";
-        return Err(Refused(
-            Problem::new(Code::BadRequest).with("detail", detail),
-        ));
-    }
-    let bound: Option<BoundProcess> = None;
-    let mut policy = config.sessions.policy;
-    if let Some(ttl) = asked.ttl_s {
-        policy.ttl = Duration::from_secs(ttl);
-    }
-    if let Some(idle) = asked.idle_s {
-        policy.idle = Duration::from_secs(idle);
-    }
-    let id = std::iter::repeat_with(|| SessionId::from_random(random_u64(&*deps.random)))
-        .find(|id| deps.ledger.session_by_id(*id).is_none())
-        .expect("the iterator is endless, and far fewer sessions than ids are kept");
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    deps.random.fill(&mut *bytes);
-    let token = SessionToken::from_random(&id.digits(), &bytes);
-    let record = SessionRecord {
-        id,
-        digest: token.digest(),
-        label: asked.label,
-        client: asked.client,
-        origin: asked.origin,
-        grant,
-        policy,
-        minted: now,
-        last_used: now,
-        calls: 0,
-        bound,
-        ended: None,
-    };
-    if config.sessions.persist {
-        let kept = deps.store.put_session(record.clone()).await;
-        kept.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
-    }
-    let cell = SessionCell::new(record);
-    deps.ledger.insert(Arc::clone(&cell));
-    control.directory.open_session(&cell);
-    tracing::info!(session = %id, origin = ?cell.origin(), "session minted");
-    let session = views::session(&cell, &config, now);
-    let url = deps.origin.to_string();
-    Ok(HttpResponse::Ok().json(api::Minted::new(session, token.expose().to_owned(), url)))
 }
 
 pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Revoke>) -> Answer {

@@ -3,6 +3,7 @@
 
 mod demo;
 mod local;
+mod logs;
 mod remote;
 mod stub;
 

@@ -256,16 +256,19 @@ fn seed_s4_08_it_runs_in_the_background_until_it_is_told_to_stop() {
     let url = status["daemon"]["base_url"].as_str().expect("an address");
     assert_eq!(Exchange::get(&format!("{url}/health")).status, 200);
     assert_eq!(daemon.run(&["status"]).0, 0);
-    let logs = std::fs::read_dir(daemon.state())
-        .expect("a directory")
-        .flatten();
-    let logs = logs.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
-    let said: String = logs
-        .map(|file| std::fs::read_to_string(file.path()).expect("text"))
-        .collect();
-    assert!(said.contains("listening"), "{said}");
+    let logs = |last: &str| {
+        let output = daemon.command().args(["logs", "-n", last]).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let said = logs("200");
+    assert!(
+        said.contains("INFO listening") && said.contains(url),
+        "{said}"
+    );
     assert_eq!(daemon.run(&["down"]).0, 0);
     assert_eq!(daemon.run(&["status"]).0, 3);
+    let said = logs("1");
+    assert!(said.ends_with("INFO stopped\n"), "{said}");
 }
 
 #[test]

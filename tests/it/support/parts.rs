@@ -327,11 +327,11 @@ impl Daemon {
     /// An agent that has shaken hands.
     pub(crate) fn agent(&self, label: &str) -> Agent {
         let (id, credential) = self.mint(label);
-        let mut agent = Agent {
-            id,
-            credential,
-            session: None,
-        };
+        self.shake_hands(Agent::known(id, credential))
+    }
+
+    /// The same agent with an MCP session of its own.
+    pub(crate) fn shake_hands(&self, mut agent: Agent) -> Agent {
         let hello = json!({
             "protocolVersion": "2025-06-18", "capabilities": {},
             "clientInfo": {"name": "test", "version": "0"},

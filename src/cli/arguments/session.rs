@@ -1,0 +1,37 @@
+//! Sessions and the programs that they are for.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::duration;
+
+/// `session …`
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// Make a credential for an agent; it is shown once
+    Mint(MintArgs),
+}
+
+/// `session mint`
+#[derive(Debug, Args)]
+pub struct MintArgs {
+    /// What it may reach; without it, what the config says
+    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
+    pub upstreams: Vec<String>,
+    /// What to call it
+    #[arg(long)]
+    pub label: Option<String>,
+    /// The agent program it is for
+    #[arg(long)]
+    pub client: Option<String>,
+    /// It lives on this long after each use
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub ttl: Option<Duration>,
+    /// It is reclaimed when quiet this long
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub idle: Option<Duration>,
+    /// End it with this process
+    #[arg(long, value_name = "PID")]
+    pub bind_pid: Option<u32>,
+}

@@ -1,0 +1,104 @@
+//! Linux: `/proc` tells processes apart, and a descriptor of the process tells its end at once. A
+//! kernel before 5.3, or a sandbox that forbids such descriptors, is asked again and again.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Seen, lives};
+use crate::model::record::BoundProcess;
+
+/// Between two looks where there are no descriptors of processes: half of the second in which
+/// the end of a process ends its sessions.
+const PERIOD: Duration = Duration::from_millis(500);
+
+pub(super) fn look(pid: u32) -> Option<Seen> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    // Threads have numbers and places in /proc too, and are no processes.
+    if field(&status, "Tgid:")? != pid {
+        return None;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let Stat {
+        name,
+        state,
+        started,
+    } = Stat::parse(&stat)?;
+    if matches!(state, 'Z' | 'X') {
+        return None;
+    }
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let process = BoundProcess {
+        pid,
+        started,
+        boot: boot.map(|id| id.trim().to_owned()),
+        exe: Some(name.to_owned()),
+    };
+    let owner = field(&status, "Uid:")?;
+    Some(Seen { process, owner })
+}
+
+/// The first number of a line of `/proc/PID/status`; of `Uid:` that is the real one, which also
+/// holds for programs that hide their memory and whose files therefore belong to root.
+fn field(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// What is used of `/proc/PID/stat`.
+pub(super) struct Stat<'a> {
+    pub(super) name: &'a str,
+    pub(super) state: char,
+    pub(super) started: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// The name of a program may hold spaces and brackets: what follows the last bracket counts.
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
+        let (before, after) = line.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let mut fields = after.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        // The state is the third field of proc(5), the start the twenty-second.
+        let started = fields.nth(18)?.parse().ok()?;
+        Some(Self {
+            name,
+            state,
+            started,
+        })
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "sound for an OwnedFd, which cannot change or close; the successor is unsafe"
+)]
+fn readiness(held: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(held, Interest::READABLE)
+}
+
+pub(super) async fn ended(process: &BoundProcess) {
+    let raw = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let Some(pid) = raw else { return };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // Only after the descriptor is held does a look tell whose it is.
+        Ok(_) if !lives(process) => return,
+        Ok(held) => {
+            if let Ok(held) = readiness(held)
+                && held.readable().await.is_ok()
+            {
+                return;
+            }
+        }
+        Err(Errno::SRCH) => return,
+        Err(_) => {}
+    }
+    while lives(process) {
+        tokio::time::sleep(PERIOD).await;
+    }
+}

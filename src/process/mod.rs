@@ -1,0 +1,53 @@
+//! The processes that sessions are bound to: what tells one from another that gets its number
+//! later, and when it ends. Nothing here ends a process or signals one.
+
+use crate::model::record::BoundProcess;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use other as platform;
+
+/// Why no session can be bound to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProcessError {
+    /// It does not exist, or has ended and only waits for its parent.
+    #[error("there is no such process")]
+    Gone,
+    /// Its end would end a session of somebody else.
+    #[error("it belongs to another user")]
+    NotYours,
+}
+
+/// The process that has the number `pid` now, if it is one of this user's.
+pub fn find(pid: u32) -> Result<BoundProcess, ProcessError> {
+    let seen = platform::look(pid).ok_or(ProcessError::Gone)?;
+    if seen.owner != rustix::process::getuid().as_raw() {
+        return Err(ProcessError::NotYours);
+    }
+    Ok(seen.process)
+}
+
+/// Whether this very process lives, and not another one that got its number.
+pub fn lives(process: &BoundProcess) -> bool {
+    platform::look(process.pid).is_some_and(|seen| seen.process.is(process))
+}
+
+/// Waits for the end of a process; at once where it has ended already.
+pub async fn ended(process: &BoundProcess) {
+    platform::ended(process).await;
+}
+
+/// A process as the system shows it.
+struct Seen {
+    process: BoundProcess,
+    /// The user it runs as.
+    owner: u32,
+}

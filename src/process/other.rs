@@ -1,0 +1,62 @@
+//! macOS and other Unix systems: the kernel's own notice of an end needs calls that no safe
+//! interface offers, so a process is looked for twice a second. Which process has the number is
+//! compared when it is bound and when the daemon starts; that a number is used again within half
+//! a second is taken to be impossible, since these systems hand them out in turn.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use sha2::{Digest, Sha256};
+
+use super::{Seen, lives};
+use crate::model::record::BoundProcess;
+
+/// Between two looks: half of the second in which the end of a process ends its sessions.
+const PERIOD: Duration = Duration::from_millis(500);
+
+pub(super) fn look(pid: u32) -> Option<Seen> {
+    let output = Command::new("/bin/ps")
+        .args(["-p", &pid.to_string(), "-o", "uid=,state=,lstart=,ucomm="])
+        .env_clear()
+        .envs([("LC_ALL", "C"), ("TZ", "UTC")])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    parse(pid, &String::from_utf8_lossy(&output.stdout))
+}
+
+/// `501 S Sat Nov 21 11:05:47 2026 claude`
+fn parse(pid: u32, line: &str) -> Option<Seen> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [owner, state, start @ .., _] = words.get(..8)? else {
+        return None;
+    };
+    if state.starts_with('Z') {
+        return None;
+    }
+    // The date is compared and never shown.
+    let digest: [u8; 32] = Sha256::digest(start.join(" ")).into();
+    let (first, _) = digest.split_first_chunk::<8>()?;
+    let process = BoundProcess {
+        pid,
+        started: u64::from_be_bytes(*first),
+        boot: None,
+        exe: Some(words[7..].join(" ")),
+    };
+    let owner = owner.parse().ok()?;
+    Some(Seen { process, owner })
+}
+
+pub(super) async fn ended(process: &BoundProcess) {
+    let raw = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let Some(pid) = raw else { return };
+    if !lives(process) {
+        return;
+    }
+    while test_kill_process(pid) != Err(Errno::SRCH) {
+        tokio::time::sleep(PERIOD).await;
+    }
+}

@@ -1,0 +1,216 @@
+//! Sessions that belong to a process: they end with it, whoever ends it and however, and also
+//! while no daemon runs. The processes are real ones.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use serde_json::{Value, json};
+
+use crate::support::parts::{Agent, Daemon, open, signed_in};
+use crate::support::traffic::{echo, works};
+
+/// A process that ends when its standard input does.
+struct Program(Child);
+
+impl Program {
+    fn command() -> Command {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+    }
+
+    fn start() -> Self {
+        Self(Self::command().spawn().expect("it starts"))
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    /// Ends it without a chance to say so; a zombie is left.
+    fn kill(&mut self) {
+        self.0.kill().expect("it ran");
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), options).expect("it ended");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An agent whose session is bound to a process.
+fn bound(daemon: &Daemon, program: &Program, more: &[&str]) -> Agent {
+    let pid = program.pid();
+    let mint = ["session", "mint", "--bind-pid", &pid];
+    let (code, minted) = daemon.run(&[&mint, more].concat());
+    assert_eq!(code, 0, "{minted}");
+    assert_eq!(minted["session"]["bound"]["pid"].to_string(), pid);
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (id, credential) = (&minted["session"]["id"], &minted["credential"]);
+    daemon.shake_hands(Agent::known(text(id), text(credential)))
+}
+
+fn show(daemon: &Daemon, agent: &Agent) -> Value {
+    let (code, shown) = daemon.run(&["ctl", "show", &agent.id]);
+    assert_eq!(code, 0, "{shown}");
+    shown["item"].clone()
+}
+
+/// A stream of the session that has begun and says nothing more: it ends with the session only.
+fn stream(daemon: &Daemon, agent: &Agent) -> TcpStream {
+    let bearer = format!("Bearer {}", agent.credential);
+    let fields = [
+        ("authorization", bearer.as_str()),
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", agent.session()),
+    ];
+    let mut stream = open("GET", &format!("{}/u/ev", daemon.url), &fields, "");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("its head");
+    assert_eq!(&first, b"HTTP/1.0 200");
+    stream
+}
+
+/// Reads to the end of a stream; one that goes on runs into its time limit.
+fn until_it_ends(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        let kind = error.kind();
+        assert_ne!(kind, std::io::ErrorKind::WouldBlock, "the stream went on");
+    }
+}
+
+#[test]
+fn seed_s2_06_process_exit_ends_the_session_and_cuts_its_streams() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let mut program = Program::start();
+    let agent = bound(&daemon, &program, &["--label", "one"]);
+    let other = daemon.agent("another one");
+    let open = stream(&daemon, &agent);
+    assert!(works(&daemon, &agent));
+    assert_eq!(show(&daemon, &agent)["bound"]["alive"], true);
+    program.kill();
+    until_it_ends(open);
+
+    let (status, body) = echo(&daemon, &agent);
+    assert_eq!(status, 401);
+    assert!(body.contains("session_revoked"), "{body}");
+    assert!(body.contains("process ended"), "{body}");
+    let ended = show(&daemon, &agent);
+    assert_eq!(ended["state"], "revoked");
+    assert_eq!(ended["ended_by"], "process_exit");
+    assert_eq!(ended["bound"]["alive"], false);
+    assert!(works(&daemon, &other), "the others feel nothing");
+}
+
+#[test]
+fn sessions_whose_process_ended_without_a_daemon_are_over_at_the_next_start() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let (mut goes, mut stays) = (Program::start(), Program::start());
+    let (dead, alive) = (bound(&daemon, &goes, &[]), bound(&daemon, &stays, &[]));
+    daemon.kill();
+    goes.kill();
+    daemon.serve();
+    assert_eq!(echo(&daemon, &dead).0, 401, "from the first request on");
+    assert_eq!(show(&daemon, &dead)["ended_by"], "process_exit");
+    assert!(works(&daemon, &alive));
+    assert_eq!(show(&daemon, &alive)["bound"]["alive"], true);
+    // The new daemon waits for its end as the one before did.
+    let open = stream(&daemon, &alive);
+    stays.kill();
+    until_it_ends(open);
+    assert_eq!(show(&daemon, &alive)["ended_by"], "process_exit");
+}
+
+#[test]
+fn no_session_is_bound_to_a_process_that_is_gone_or_of_another_user() {
+    let daemon = Daemon::start();
+    let mint = |pid: &str| {
+        let (code, refused) = daemon.run(&["session", "mint", "--bind-pid", pid]);
+        assert_eq!(
+            (code, &refused["error"]["code"]),
+            (5, &json!("process_unusable"))
+        );
+        refused["error"]["why"]
+            .as_str()
+            .expect("a reason")
+            .to_owned()
+    };
+    let mut program = Program::start();
+    program.kill();
+    assert_eq!(mint(&program.pid()), "there is no such process", "a zombie");
+    let pid = program.pid();
+    drop(program);
+    assert_eq!(mint(&pid), "there is no such process");
+    let foreign = rustix::process::getuid().is_root().then(|| {
+        let mut command = Program::command();
+        Program(command.uid(65534).spawn().expect("root may"))
+    });
+    // The first process belongs to root, and is somebody else's where we are not.
+    let pid = foreign.as_ref().map_or("1".to_owned(), Program::pid);
+    assert_eq!(mint(&pid), "it belongs to another user");
+    let (_, sessions) = daemon.run(&["ctl", "sessions", "--all"]);
+    assert_eq!(sessions["items"], json!([]), "nothing was minted");
+}
+
+#[test]
+fn seed_s2_07_a_new_session_of_a_process_and_label_replaces_the_older_one() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let (one, two) = (Program::start(), Program::start());
+    let label = ["--label", "a thread"];
+    let older = bound(&daemon, &one, &label);
+    let kept = [
+        bound(&daemon, &one, &["--label", "another thread"]),
+        bound(&daemon, &one, &[]),
+        bound(&daemon, &two, &label),
+        daemon.agent("a thread"),
+    ];
+    let open = stream(&daemon, &older);
+    let newer = bound(&daemon, &one, &label);
+    until_it_ends(open);
+    let (status, body) = echo(&daemon, &older);
+    assert_eq!(status, 401);
+    assert!(body.contains(&newer.id), "it tells which one: {body}");
+    assert_eq!(show(&daemon, &older)["ended_by"], "policy");
+    assert!(works(&daemon, &newer));
+
+    // The end was on the disk before the new credential was known.
+    daemon.kill();
+    daemon.serve();
+    assert_eq!(echo(&daemon, &older).0, 401);
+    assert_eq!(show(&daemon, &older)["ended_by"], "policy");
+    for agent in kept.iter().chain([&newer]) {
+        assert!(works(&daemon, agent), "{}", agent.id);
+    }
+}
+
+#[test]
+fn of_many_sessions_minted_at_once_for_a_process_and_label_one_is_left() {
+    let daemon = Daemon::start();
+    let program = Program::start();
+    let pid = program.pid();
+    let mints: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = daemon.command();
+            command.args(["session", "mint", "--bind-pid", &pid, "-o", "json", "-q"]);
+            command.stdout(Stdio::null()).spawn().expect("it starts")
+        })
+        .collect();
+    for mut mint in mints {
+        assert!(mint.wait().expect("it ends").success());
+    }
+    let count = |arguments: &[&str]| {
+        let (_, sessions) = daemon.run(arguments);
+        sessions["items"].as_array().expect("a list").len()
+    };
+    assert_eq!(count(&["ctl", "sessions", "--all"]), 8);
+    assert_eq!(count(&["ctl", "sessions"]), 1);
+}
