@@ -126,6 +126,13 @@ impl Message {
         let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}");
         Some(line.into())
     }
+
+    /// The answer with this result.
+    pub(super) fn with_result(&self, result: &Value) -> Option<Bytes> {
+        let id = self.id.as_ref()?.get();
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
+        Some(line.into())
+    }
 }
 
 /// What is said of a line that is no message (JSON-RPC 2.0 section 5.1).

@@ -4,6 +4,8 @@
 mod events;
 mod link;
 mod message;
+mod stub;
+mod talk;
 mod wire;
 
 use std::rc::Rc;
@@ -19,8 +21,9 @@ use tokio::task::JoinSet;
 use crate::ctl::{Client, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 
-use link::{LONGEST, Link};
+use link::Link;
 use message::{Message, not_understood};
+use talk::{LONGEST, Talk};
 
 /// How long requests that run at the end of the input are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -67,9 +70,12 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| failed("no signals"))?;
     let (out, lines) = unbounded_channel();
     let mut writing = tokio::task::spawn_local(write(output, lines));
-    let link = Rc::new(Link::new(daemon, options, out.clone()));
+    let link = Link::new(daemon, options);
     // What is wrong from the start is better said by an exit than at every message.
     link.prepare().await?;
+    let talk = Rc::new(Talk::new(link, out.clone()));
+    let mender = Rc::clone(&talk);
+    let mending = tokio::task::spawn_local(async move { mender.mend().await });
     let mut running = JoinSet::new();
     let mut listening = None;
     let mut lines = Lines::new(input);
@@ -100,26 +106,27 @@ async fn serve(
         };
         let ready = message.is("notifications/initialized");
         if message.id.is_some() && !message.is("initialize") {
-            let link = Rc::clone(&link);
-            running.spawn_local(async move { link.carry(message).await });
+            let talk = Rc::clone(&talk);
+            running.spawn_local(async move { talk.carry(message).await });
         } else {
             // In order: what follows builds on these.
-            link.carry(message).await;
+            talk.carry(message).await;
         }
         if ready && listening.is_none() {
-            let link = Rc::clone(&link);
-            listening = Some(tokio::task::spawn_local(async move { link.listen().await }));
+            let talk = Rc::clone(&talk);
+            listening = Some(tokio::task::spawn_local(async move { talk.listen().await }));
         }
     }
     let finish = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORDS, finish).await;
+    mending.abort();
     if let Some(listening) = listening {
         listening.abort();
     }
-    link.leave().await;
+    talk.leave().await;
     // The last lines are written when nobody can add one.
     running.shutdown().await;
-    drop((link, out));
+    drop((talk, out));
     let _ = tokio::time::timeout(LAST_WORDS, writing).await;
     Ok(0)
 }

@@ -165,6 +165,65 @@ fn a_bridge_that_is_revoked_stays_revoked_and_says_so() {
     assert_eq!(pipe.close().0, Some(0));
 }
 
+fn tools(pipe: &mut Pipe) -> Vec<String> {
+    let listed = pipe.ask("tools/list", &json!({}));
+    let tools = listed["result"]["tools"].as_array().expect("tools").clone();
+    let name = |tool: &Value| tool["name"].as_str().expect("a name").to_owned();
+    tools.iter().map(name).collect()
+}
+
+/// Reads until the real lists are announced.
+fn wait_for_the_real_lists(pipe: &mut Pipe) {
+    let told = |message: &Value| message["method"] == "notifications/resources/list_changed";
+    let announced = std::iter::from_fn(|| pipe.read()).find(told);
+    announced.expect("announced");
+}
+
+#[test]
+fn pain_12_an_agent_that_starts_before_the_sign_in_has_its_tools_right_after_it() {
+    let authority = Part::authorization_server(&json!({}));
+    let upstream = Part::resource_server(&authority);
+    let daemon = Daemon::start();
+    let (code, _) = daemon.run(&["upstream", "add", "ev", &upstream.url]);
+    assert_eq!(code, 0);
+    let mut agents: Vec<_> = (0..3).map(|_| Pipe::open(&daemon, "ev")).collect();
+    for pipe in &mut agents {
+        let hello = pipe.shake_hands();
+        assert_eq!(hello["result"]["serverInfo"]["name"], "doorward", "{hello}");
+        assert_eq!(hello["result"]["protocolVersion"], "2025-06-18");
+        assert_eq!(tools(pipe), ["sign_in"]);
+        let call = pipe.ask("tools/call", &json!({"name": "sign_in", "arguments": {}}));
+        assert_eq!(call["result"]["isError"], true);
+        let text = call["result"]["content"][0]["text"].as_str().expect("text");
+        assert!(text.contains("doorward login ev"), "{text}");
+    }
+    daemon.sign_in(&authority, "ev");
+    for mut pipe in agents {
+        wait_for_the_real_lists(&mut pipe);
+        // A call that was under way to the stand-in is told where to go.
+        let late = pipe.ask("tools/call", &json!({"name": "sign_in", "arguments": {}}));
+        assert_eq!(late["result"]["isError"], Value::Null, "{late}");
+        assert!(tools(&mut pipe).contains(&"echo".to_owned()));
+        assert_eq!(pipe.echo("at last"), "Echo: at last");
+        assert_eq!(pipe.close().0, Some(0));
+    }
+    assert_eq!(authority.count("authorization_code_grants"), 1);
+}
+
+#[test]
+fn pain_12_an_agent_that_starts_while_the_server_is_away_has_its_tools_when_it_is_back() {
+    let (_authority, upstream, daemon) = signed_in(&json!({}));
+    let reset = json!({"kind": "reset_before", "on": "POST", "times": "always"});
+    upstream.tell("/fault", &reset);
+    let mut pipe = Pipe::open(&daemon, "ev");
+    pipe.shake_hands();
+    assert_eq!(tools(&mut pipe), ["sign_in"]);
+    upstream.tell("/clear", &json!({}));
+    wait_for_the_real_lists(&mut pipe);
+    assert_eq!(pipe.echo("back"), "Echo: back");
+    assert_eq!(pipe.close().0, Some(0));
+}
+
 #[test]
 fn what_is_wrong_from_the_start_is_an_exit_code_and_nothing_on_the_pipe() {
     let daemon = Daemon::start();

@@ -1,0 +1,458 @@
+//! The conversation: from one message to its answer, with what a daemon that restarts, a server
+//! that lost its session, a stream that breaks or a missing sign-in leave to be done.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep};
+
+use super::events::Events;
+use super::link::{Link, Place, SESSION, Sent};
+use super::message::{Message, one_line};
+use super::stub;
+use crate::model::catalogue::{Code, Problem};
+
+/// The first pause before something is tried again, and the longest one.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long a message waits for a daemon that is away.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a handshake does: the shortest patience that agents have with one is ten seconds.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a stream is taken up again without anything new on it.
+const RESUMPTIONS: u32 = 5;
+/// The longest message.
+pub(super) const LONGEST: usize = 64 << 20;
+
+/// Everything that the tasks of a bridge share.
+pub(super) struct Talk {
+    pub(super) link: Link,
+    out: UnboundedSender<Bytes>,
+    /// `initialize` as the agent sent it, for a server that has forgotten it or never had it.
+    hello: RefCell<Option<Message>>,
+    place: RefCell<Place>,
+    last_event: RefCell<Option<String>>,
+    /// Why the server cannot be had, while that is so.
+    absence: RefCell<Option<String>>,
+    absent: Notify,
+    /// Whether the agent was ever answered in the place of the server.
+    stood_in: Cell<bool>,
+    greeting: tokio::sync::Mutex<()>,
+    /// How often hands were shaken.
+    epoch: Cell<u64>,
+}
+
+/// How one exchange ended.
+enum End {
+    /// Its answer, if it wanted one, is on its way to the agent.
+    Answered,
+    /// The server does not know the session.
+    Forgotten,
+    /// The handshake was refused, by us or by the server, with this line to tell.
+    Refused(Option<Bytes>),
+}
+
+impl Talk {
+    pub(super) fn new(link: Link, out: UnboundedSender<Bytes>) -> Self {
+        Self {
+            link,
+            out,
+            hello: RefCell::default(),
+            place: RefCell::default(),
+            last_event: RefCell::default(),
+            absence: RefCell::default(),
+            absent: Notify::new(),
+            stood_in: Cell::new(false),
+            greeting: tokio::sync::Mutex::default(),
+            epoch: Cell::new(0),
+        }
+    }
+
+    fn tell(&self, line: Bytes) {
+        // Nobody listens only when the agent has gone.
+        let _ = self.out.send(line);
+    }
+
+    /// Carries one message, whatever it takes, and sees to it that a request is answered.
+    pub(super) async fn carry(&self, message: Message) {
+        if message.is("initialize") {
+            return self.greet(message).await;
+        }
+        let absence = self.absence.borrow().clone();
+        if let (Some(why), None) = (absence, &message.revision) {
+            return self.stand_in(&message, &why);
+        }
+        if message.is("tools/call")
+            && message.name.as_deref() == Some(stub::TOOL)
+            && self.stood_in.get()
+        {
+            // It was listed by us, and asked for before the agent saw the real list.
+            let over = stub::over(self.link.upstream());
+            return self.tell_result(&message, &over);
+        }
+        let problem = match self.exchange(&message, PATIENCE).await {
+            Ok(End::Answered) => return,
+            Ok(End::Refused(line)) => return self.tell_if_any(line),
+            Ok(End::Forgotten) => match self.greet_again(self.epoch.get()).await {
+                // What a server does not know the session of, it has not carried out.
+                Ok(()) => match self.exchange(&message, PATIENCE).await {
+                    Ok(End::Answered) => return,
+                    Ok(End::Refused(line)) => return self.tell_if_any(line),
+                    Ok(End::Forgotten) => self.link.problem(Code::ConnectionLost),
+                    Err(problem) => problem,
+                },
+                Err(problem) => problem,
+            },
+            Err(problem) => problem,
+        };
+        self.tell_if_any(message.failed(&problem));
+    }
+
+    /// Shakes hands. An agent whose handshake fails never comes back, so one that fails for a
+    /// reason that can pass succeeds all the same.
+    async fn greet(&self, message: Message) {
+        *self.hello.borrow_mut() = Some(message.clone());
+        *self.place.borrow_mut() = Place::default();
+        *self.last_event.borrow_mut() = None;
+        *self.absence.borrow_mut() = None;
+        if let Some(why) = self.link.needs_a_person().await {
+            return self.be_absent(&message, why);
+        }
+        match self.exchange(&message, HANDSHAKE_PATIENCE).await {
+            Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
+            Ok(End::Forgotten) => {
+                let problem = self.link.problem(Code::UpstreamUnreachable);
+                self.be_absent(&message, problem.message());
+            }
+            Ok(End::Refused(line)) => {
+                let said = line.as_deref().map(serde_json::from_slice::<Value>);
+                let error = said.and_then(Result::ok).unwrap_or_default()["error"].take();
+                let ours = error["data"]["source"] == "doorward";
+                let code = error["data"]["code"].as_str().unwrap_or_default();
+                let why = error["message"].as_str().unwrap_or_default().to_owned();
+                // A session that was ended stays ended; all else that is ours to say can pass.
+                if ours && !code.starts_with("session_") {
+                    self.be_absent(&message, why);
+                } else {
+                    self.tell_if_any(line);
+                }
+            }
+            Err(problem) => self.be_absent(&message, problem.message()),
+        }
+    }
+
+    fn be_absent(&self, message: &Message, why: String) {
+        self.stand_in(message, &why);
+        *self.absence.borrow_mut() = Some(why);
+        self.absent.notify_one();
+    }
+
+    /// Answers in the place of the server.
+    fn stand_in(&self, message: &Message, why: &str) {
+        self.stood_in.set(true);
+        if let Some(result) = stub::result(message, self.link.upstream(), why) {
+            return self.tell_result(message, &result);
+        }
+        let problem = self.link.problem(Code::UpstreamUnreachable).because(why);
+        self.tell_if_any(message.failed(&problem));
+    }
+
+    fn tell_result(&self, message: &Message, result: &Value) {
+        self.tell_if_any(message.with_result(result));
+    }
+
+    fn tell_if_any(&self, line: Option<Bytes>) {
+        if let Some(line) = line {
+            self.tell(line);
+        }
+    }
+
+    /// While the server cannot be had, tries again and again; tells the agent when it is there.
+    /// Every attempt waits in the daemon for a sign-in, so that one heals at once.
+    pub(super) async fn mend(&self) {
+        loop {
+            self.absent.notified().await;
+            let mut pause = PAUSES.0;
+            while self.greet_again(self.epoch.get()).await.is_err() {
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            *self.absence.borrow_mut() = None;
+            for line in stub::announcements() {
+                self.tell(line.into());
+            }
+        }
+    }
+
+    /// Ends the MCP session and the session of this bridge.
+    pub(super) async fn leave(&self) {
+        let place = self.place.borrow().clone();
+        if place.session.is_some() {
+            let _ = self.link.send(Sent::End, &place).await;
+        }
+        self.link.leave().await;
+    }
+
+    /// One attempt, or several where nothing was sent or nothing can come of it twice.
+    async fn exchange(&self, message: &Message, patience: Duration) -> Result<End, Problem> {
+        let until = Instant::now() + patience;
+        let mut pause = PAUSES.0;
+        loop {
+            let place = self.place.borrow().clone();
+            let lost = match self.link.send(Sent::Message(message), &place).await {
+                Ok(response) => match self.answer(message, &place, response).await {
+                    Ok(end) => return Ok(end),
+                    Err(lost) => lost,
+                },
+                Err(problem) => problem,
+            };
+            let not_sent = lost.code() == Code::NotRunning;
+            if Instant::now() >= until || !(not_sent || message.may_repeat()) {
+                return Err(lost);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Brings the answer to the agent; an error: it did not come.
+    async fn answer(
+        &self,
+        message: &Message,
+        place: &Place,
+        response: Response<Incoming>,
+    ) -> Result<End, Problem> {
+        let status = response.status();
+        let hello = message.is("initialize");
+        if hello && status.is_success() {
+            self.place.borrow_mut().session = response.headers().get(SESSION).cloned();
+        }
+        let in_session = message.revision.is_none() && place.session.is_some();
+        if status == StatusCode::NOT_FOUND && in_session && !hello {
+            return Ok(End::Forgotten);
+        }
+        if is_events(&response) {
+            return self.follow(message, response).await;
+        }
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|_| self.link.problem(Code::ConnectionLost))?;
+        let line = one_line(&body.to_bytes());
+        if !status.is_success() {
+            // The error as whoever made it put it, under the id that the agent waits for.
+            let said = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+            return Ok(End::Refused(match &said["error"] {
+                error @ Value::Object(_) => message.with_error(error),
+                _ => message.failed(&self.no_answer(status)),
+            }));
+        }
+        if hello {
+            self.note_revision(&line);
+        }
+        if !line.is_empty() && (message.id.is_some() || message.method.is_none()) {
+            self.tell(line);
+        } else if let Some(error) = message.failed(&self.no_answer(status)) {
+            self.tell(error);
+        }
+        Ok(End::Answered)
+    }
+
+    fn no_answer(&self, status: StatusCode) -> Problem {
+        let problem = self.link.problem(Code::UpstreamUnreachable);
+        problem.because(format!("it answered {status} without a message"))
+    }
+
+    fn note_revision(&self, answer: &[u8]) {
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let revision = answer["result"]["protocolVersion"].as_str();
+        let revision = revision.and_then(|text| HeaderValue::from_str(text).ok());
+        self.place.borrow_mut().revision = revision;
+    }
+
+    /// Passes events on until the answer has come; takes a stream that breaks up again where its
+    /// events have ids (MCP 2025-11-25, transports).
+    async fn follow(
+        &self,
+        message: &Message,
+        response: Response<Incoming>,
+    ) -> Result<End, Problem> {
+        let broken = || self.link.problem(Code::ConnectionLost);
+        let mut response = response;
+        let mut last = None;
+        let mut left = RESUMPTIONS;
+        loop {
+            let before = last.clone();
+            let heard = Heard::Answer(message);
+            if self.pass_on(response.into_body(), &mut last, heard).await || message.id.is_none() {
+                return Ok(End::Answered);
+            }
+            left = if last == before {
+                left - 1
+            } else {
+                RESUMPTIONS
+            };
+            let id = last.clone().filter(|_| left > 0).ok_or_else(broken)?;
+            let place = self.place.borrow().clone();
+            let mut pause = PAUSES.0;
+            response = loop {
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+                match self.link.send(Sent::Listen(Some(&id)), &place).await {
+                    Ok(again) if again.status().is_success() && is_events(&again) => break again,
+                    Err(problem) if problem.code() == Code::NotRunning && left > 1 => left -= 1,
+                    _ => return Err(broken()),
+                }
+            };
+        }
+    }
+
+    /// Passes the events of one stream on; whether the awaited answer was among them.
+    async fn pass_on(
+        &self,
+        mut body: Incoming,
+        last: &mut Option<String>,
+        heard: Heard<'_>,
+    ) -> bool {
+        let mut events = Events::default();
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(chunk) = frame.data_ref() else {
+                continue;
+            };
+            for event in events.feed(chunk) {
+                if event.id.is_some() {
+                    *last = event.id;
+                }
+                let line = one_line(&event.data);
+                if line.is_empty() {
+                    continue;
+                }
+                let answers = heard.is_answered_by(&line);
+                if answers && heard.is_hello() {
+                    self.note_revision(&line);
+                }
+                if !matches!(heard, Heard::Repeated(_)) {
+                    self.tell(line);
+                }
+                if answers {
+                    return true;
+                }
+            }
+            if events.held() > LONGEST {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Shakes hands again with what the agent said at first, once for all who noticed that those
+    /// of `seen` are not worth anything any more.
+    async fn greet_again(&self, seen: u64) -> Result<(), Problem> {
+        let _turn = self.greeting.lock().await;
+        if self.epoch.get() != seen {
+            return Ok(());
+        }
+        let lost = || self.link.problem(Code::ConnectionLost);
+        let hello = self.hello.borrow().clone().ok_or_else(lost)?;
+        let nowhere = Place::default();
+        let response = self.link.send(Sent::Message(&hello), &nowhere).await?;
+        if !response.status().is_success() {
+            return Err(lost());
+        }
+        let session = response.headers().get(SESSION).cloned();
+        // The agent has had its answer: this one is read for what was agreed on.
+        let read = async {
+            if is_events(&response) {
+                let heard = Heard::Repeated(&hello);
+                return self.pass_on(response.into_body(), &mut None, heard).await;
+            }
+            let body = Limited::new(response.into_body(), LONGEST).collect().await;
+            let Ok(body) = body else { return false };
+            let body = body.to_bytes();
+            self.note_revision(&body);
+            hello.is_answered_by(&body)
+        };
+        let answered = tokio::time::timeout(PATIENCE, read).await;
+        if !answered.unwrap_or(false) {
+            return Err(lost());
+        }
+        self.place.borrow_mut().session = session;
+        *self.last_event.borrow_mut() = None;
+        let ready =
+            Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        let ready = Message::parse(ready).expect("a message");
+        let place = self.place.borrow().clone();
+        self.link.send(Sent::Message(&ready), &place).await?;
+        self.epoch.set(seen + 1);
+        Ok(())
+    }
+
+    /// Listens to what the server says by itself, for as long as it offers that.
+    pub(super) async fn listen(&self) {
+        let mut pause = PAUSES.0;
+        loop {
+            let (epoch, last) = (self.epoch.get(), self.last_event.borrow().clone());
+            let place = self.place.borrow().clone();
+            let absent = self.absence.borrow().is_some();
+            if !absent {
+                match self.link.send(Sent::Listen(last.as_deref()), &place).await {
+                    Ok(response) if response.status().is_success() && is_events(&response) => {
+                        let mut last = last;
+                        self.pass_on(response.into_body(), &mut last, Heard::Anything)
+                            .await;
+                        if self.epoch.get() == epoch {
+                            *self.last_event.borrow_mut() = last;
+                        }
+                        pause = PAUSES.0;
+                    }
+                    // The next request of the agent shakes hands again; there is nothing to
+                    // listen to until then.
+                    Ok(response) if response.status() == StatusCode::NOT_FOUND => pause = PAUSES.1,
+                    // 405: there is nothing to hear. 401: this session has ended.
+                    Ok(response) if response.status().is_client_error() => return,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+/// What is listened for on a stream.
+#[derive(Clone, Copy)]
+enum Heard<'m> {
+    /// The answer to this request.
+    Answer(&'m Message),
+    /// The same, which the agent has had already.
+    Repeated(&'m Message),
+    /// Whatever comes.
+    Anything,
+}
+
+impl Heard<'_> {
+    fn is_answered_by(self, line: &[u8]) -> bool {
+        match self {
+            Self::Answer(message) | Self::Repeated(message) => message.is_answered_by(line),
+            Self::Anything => false,
+        }
+    }
+
+    fn is_hello(self) -> bool {
+        match self {
+            Self::Answer(message) | Self::Repeated(message) => message.is("initialize"),
+            Self::Anything => false,
+        }
+    }
+}
+
+fn is_events(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.and_then(|kind| kind.as_bytes().get(..17))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
