@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
+    ("run", &["model", "api"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
