@@ -8,7 +8,7 @@
 //!
 //! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `process`,
 //! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those;
-//! `actor` knows the ledger; `web` and `ctl` are the edges; `daemon`, `demo` and `cli` wire it all.
+//! `actor` knows the ledger; `web`, `ctl` and `run` are the edges; `daemon`, `demo` and `cli` wire it all.
 //! `tests/it/layers.rs` fails on a breach.
 
 pub mod actor;
@@ -26,6 +26,7 @@ pub mod model;
 pub mod oauth;
 pub mod paths;
 pub mod process;
+pub mod run;
 pub mod store;
 pub mod transport;
 pub mod web;

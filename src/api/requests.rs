@@ -31,6 +31,12 @@ pub struct Mint {
     /// The process to bind it to.
     #[serde(default)]
     pub bind_pid: Option<u32>,
+    /// What that process will be called, where it is about to become another program.
+    #[serde(default)]
+    pub bind_exe: Option<String>,
+    /// The session it is minted inside of, by its public id: it may reach what that one may.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// How it comes to be.
     pub origin: SessionOrigin,
 }

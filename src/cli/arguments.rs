@@ -9,7 +9,7 @@ mod daemon;
 mod session;
 
 pub(super) use daemon::{LogForm, LogsArgs, ServeArgs};
-pub(super) use session::SessionCommand;
+pub(super) use session::{RunArgs, SessionCommand};
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.
 #[derive(Debug, Parser)]
@@ -135,6 +135,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget tokens; revoke them at the provider
     Logout(LogoutArgs),
+    /// Run an agent with a session of its own, which ends with it
+    Run(RunArgs),
     /// Make sure the daemon runs
     Up,
     /// Stop the daemon
@@ -199,6 +201,21 @@ pub struct LoginArgs {
     /// How long the sign-in may take
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub wait: Option<Duration>,
+}
+
+impl LoginArgs {
+    /// A sign-in without any wishes.
+    pub fn of(target: String) -> Self {
+        Self {
+            target,
+            no_browser: false,
+            scopes: None,
+            add_scopes: Vec::new(),
+            force: false,
+            name: None,
+            wait: None,
+        }
+    }
 }
 
 /// `logout`

@@ -11,7 +11,7 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{bridge, local, login, logs, start, upstream};
+use super::{agent, bridge, local, login, logs, start, upstream};
 use crate::api::{self, Logout, Mint, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -155,6 +155,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         }
         Some(Command::Login(asked)) => login::login(context, asked).await,
         Some(Command::Logout(asked)) => logout(ctl, &asked).await,
+        Some(Command::Run(asked)) => agent::run(context, asked).await,
         Some(Command::Up) => start::up(context).await,
         Some(Command::Down) => start::down(context).await,
         Some(Command::Logs(asked)) => logs::show(context, asked).await,
@@ -173,6 +174,8 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
                 ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
                 idle_s: asked.idle.map(|idle| idle.as_secs()),
                 bind_pid: asked.bind_pid,
+                bind_exe: None,
+                parent: None,
                 origin: SessionOrigin::Mint,
             };
             let outcome = ctl::mint(ctl, &MintArguments { request, form }).await;

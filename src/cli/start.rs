@@ -219,8 +219,39 @@ async fn spawn(context: &Context) -> Result<(), Fault> {
     }
 }
 
+/// Makes sure that a daemon runs, as no child of this process: one that is about to become an
+/// agent must leave it no child that it does not know. The command that starts it says what is
+/// wrong.
+pub(super) async fn ensure_apart(context: &Context) -> Result<Status, Fault> {
+    if let Some(status) = context.running().await? {
+        return Ok(status);
+    }
+    let failed = |error: std::io::Error| could_not(context, &error.to_string());
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut command = tokio::process::Command::new(program);
+    command
+        .arg("up")
+        .args(same_daemon(context))
+        .env_remove("DOORWARD_OUTPUT")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let ended = command.status().await.map_err(failed)?;
+    match context.running().await? {
+        Some(status) => Ok(status),
+        None if ended.success() => Err(could_not(context, "it ended right after it was ready")),
+        None => Err(Fault::Said(1)),
+    }
+}
+
 fn arguments(context: &Context) -> Vec<std::ffi::OsString> {
     let mut all = vec!["serve".into(), "--ready-fd".into(), "1".into()];
+    all.extend(same_daemon(context));
+    all
+}
+
+/// The flags with which another command means the same daemon.
+fn same_daemon(context: &Context) -> Vec<std::ffi::OsString> {
+    let mut all = Vec::new();
     let global = &context.global;
     let paths: [(&str, &Option<PathBuf>); 3] = [
         ("--config", &global.config),

@@ -4,12 +4,11 @@ use super::Cli;
 use crate::model::catalogue::{Code, Problem};
 
 /// Entries that this version cannot bring about: their commands come with them.
-const LATER: [Code; 5] = [
+const LATER: [Code; 4] = [
     Code::Locked,
     Code::ApprovalDenied,
     Code::ClientConfigChanged,
     Code::ClientConfigUnreadable,
-    Code::AlreadyInside,
 ];
 
 fn commands(fix: &str) -> Vec<Vec<String>> {

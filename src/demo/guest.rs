@@ -120,6 +120,8 @@ impl Guest {
             ttl_s: None,
             idle_s: None,
             bind_pid: None,
+            bind_exe: None,
+            parent: None,
             origin: SessionOrigin::Mint,
         };
         let minted: Minted = self.control.post(api::path::SESSIONS, &asked).await?;

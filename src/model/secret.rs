@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use super::id::SessionId;
+
 /// A value that is wiped when dropped and never printed.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
@@ -138,6 +140,15 @@ impl SessionToken {
         let (unchecked, check) = text.split_at(text.len() - CHECK_DIGITS);
         checksum(unchecked) == check
     }
+
+    /// The public id of the session that a well-formed credential belongs to.
+    pub fn id_in(text: &str) -> Option<SessionId> {
+        if !Self::is_well_formed(text) {
+            return None;
+        }
+        let (digits, _) = text.strip_prefix("dw_")?.split_once('_')?;
+        format!("s_{digits}").parse().ok()
+    }
 }
 
 /// The SHA-256 of a credential: the only form that is kept, and the key of the ledger. Looking
@@ -202,6 +213,8 @@ mod tests {
         assert!(text.starts_with("dw_7q2kd4_"));
         assert_eq!(text.len(), "dw_7q2kd4_".len() + 45);
         assert!(SessionToken::is_well_formed(text));
+        let id = SessionToken::id_in(text).expect("it names its session");
+        assert_eq!(id.to_string(), "s_7q2kd4");
         assert_eq!(token.digest(), TokenDigest::of(text.as_bytes()));
         assert_eq!(format!("{token:?}"), "SessionToken([redacted])");
     }
@@ -228,6 +241,7 @@ mod tests {
         typed[20] = if typed[20] == b'a' { b'b' } else { b'a' };
         let typed = String::from_utf8(typed).expect("ascii");
         assert!(!SessionToken::is_well_formed(&typed));
+        assert_eq!(SessionToken::id_in(&typed), None);
         assert!(!SessionToken::is_well_formed("Bearer"));
     }
 

@@ -1,7 +1,8 @@
 //! macOS and other Unix systems: the kernel's own notice of an end needs calls that no safe
-//! interface offers, so a process is looked for twice a second. Which process has the number is
-//! compared when it is bound and when the daemon starts; that a number is used again within half
-//! a second is taken to be impossible, since these systems hand them out in turn.
+//! interface offers, so a process is looked for twice a second, and which one it is every two
+//! seconds: that a number is used again sooner is next to impossible, since these systems hand
+//! them out in turn. A process that ended and that its parent does not collect is noticed after
+//! two seconds.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::model::record::BoundProcess;
 
 /// Between two looks: half of the second in which the end of a process ends its sessions.
 const PERIOD: Duration = Duration::from_millis(500);
+/// Every so many looks are thorough ones.
+const PATIENCE: u32 = 4;
 
 pub(super) fn look(pid: u32) -> Option<Seen> {
     let output = Command::new("/bin/ps")
@@ -53,10 +56,18 @@ fn parse(pid: u32, line: &str) -> Option<Seen> {
 pub(super) async fn ended(process: &BoundProcess) {
     let raw = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = raw else { return };
-    if !lives(process) {
-        return;
-    }
-    while test_kill_process(pid) != Err(Errno::SRCH) {
+    for look in 0_u32.. {
+        if test_kill_process(pid) == Err(Errno::SRCH) {
+            return;
+        }
+        // One that its parent has not collected yet can be signalled still, and ps is slow.
+        if look.is_multiple_of(PATIENCE) {
+            let process = process.clone();
+            let looked = tokio::task::spawn_blocking(move || lives(&process));
+            if !looked.await.unwrap_or(true) {
+                return;
+            }
+        }
         tokio::time::sleep(PERIOD).await;
     }
 }

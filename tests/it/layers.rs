@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
     ("bridge", &["model", "api", "ctl"]),
+    ("run", &["model", "api"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

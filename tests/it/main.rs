@@ -20,6 +20,7 @@ mod processes;
 mod proxy;
 mod redaction;
 mod rules;
+mod run;
 mod scenarios;
 mod streaming;
 mod support;

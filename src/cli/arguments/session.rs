@@ -1,5 +1,6 @@
 //! Sessions and the programs that they are for.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -34,4 +35,33 @@ pub struct MintArgs {
     /// End it with this process
     #[arg(long, value_name = "PID")]
     pub bind_pid: Option<u32>,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What it may reach; without it, what the config says
+    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
+    pub upstreams: Vec<String>,
+    /// What to call its session; without it, the program and the directory
+    #[arg(long)]
+    pub label: Option<String>,
+    /// The agent program; without it, the name of the command
+    #[arg(long, value_name = "NAME|none", default_value = "auto")]
+    pub client: String,
+    /// Its session lives on this long after each use
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub ttl: Option<Duration>,
+    /// Let the session live on when the command has ended
+    #[arg(long)]
+    pub keep: bool,
+    /// Inside of another session: mint one that may reach no more than that one
+    #[arg(long)]
+    pub nested: bool,
+    /// Show what would be run, and mint nothing
+    #[arg(long)]
+    pub print: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
 }

@@ -345,5 +345,16 @@ pub(super) const fn explain(code: Code) -> &'static str {
              foreground, or one that a service manager runs, writes to its standard error: look \
              where you started it, or into the journal."
         }
+        Code::CommandNotFound => {
+            "`doorward run` becomes the command that stands behind the two dashes. It looks for it \
+             on PATH as a shell does, and knows no aliases and no functions of your shell. A \
+             script whose first line names an interpreter that does not exist looks the same. \
+             The session that was minted for the command is revoked at once."
+        }
+        Code::CommandNotExecutable => {
+            "The command behind `doorward run --` is there and the system refuses to run it: it is \
+             a directory, it lacks the permission to be executed, or it was built for another \
+             machine. The session that was minted for the command is revoked at once."
+        }
     }
 }

@@ -331,4 +331,12 @@ catalogue! {
         "there is no log to show",
         "{file} does not exist: no daemon has run in the background yet",
         "doorward up";
+    CommandNotFound "command_not_found" 404 / , No, exit 127:
+        "there is no command {command}",
+        "it is not on PATH; its session is over already",
+        "check how it is spelled, or give its path: doorward run -- /path/to/agent";
+    CommandNotExecutable "command_not_executable" 403 / , No, exit 126:
+        "{command} cannot be run",
+        "{detail}; its session is over already",
+        "check that it is a program that you may run: doorward run -- /path/to/agent";
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 
+use super::sessions::find;
 use super::{Answer, Control, Refused, named, views};
 use crate::api;
 use crate::clock::random_u64;
@@ -14,12 +15,16 @@ use crate::model::id::SessionId;
 use crate::model::record::{BoundProcess, EndedBy, SessionRecord};
 use crate::model::secret::SessionToken;
 use crate::model::session::{Grant, Verdict};
+use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
 
 pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint>) -> Answer {
     let asked = asked.into_inner();
-    let bound = asked.bind_pid.map(process).transpose()?;
+    let mut bound = asked.bind_pid.map(process).transpose()?;
+    if let (Some(bound), Some(exe)) = (&mut bound, asked.bind_exe) {
+        bound.exe = Some(exe);
+    }
     let deps = control.directory.deps();
     // Of two that replace the same session at a time, the second has to see the first.
     let _turn = match &bound {
@@ -36,15 +41,8 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         let max = config.sessions.max;
         return Err(Refused(Problem::new(Code::SessionLimit).with("max", max)));
     }
-    let grant = if asked.upstreams.is_empty() {
-        config.sessions.default_grant.clone()
-    } else {
-        let mut accounts = Vec::new();
-        for name in &asked.upstreams {
-            accounts.push(named(&control, name)?.1);
-        }
-        Grant::Only(accounts)
-    };
+    let inside = asked.parent.map(|id| parent(&control, &id, now));
+    let grant = granted(&control, &asked.upstreams, inside.transpose()?.as_deref())?;
     let mut policy = config.sessions.policy;
     if let Some(ttl) = asked.ttl_s {
         policy.ttl = Duration::from_secs(ttl);
@@ -92,6 +90,48 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     let session = views::session(&cell, &config, now);
     let url = deps.origin.to_string();
     Ok(HttpResponse::Ok().json(api::Minted::new(session, token.expose().to_owned(), url)))
+}
+
+/// The session that another one is minted inside of, which has to live.
+fn parent(control: &Control, id: &str, now: Timestamp) -> Result<Arc<SessionCell>, Problem> {
+    let cell = find(control, id)?;
+    match cell.verdict(now) {
+        Verdict::Live { .. } => Ok(cell),
+        Verdict::Dead(_) => Err(Problem::new(Code::SessionNotFound)
+            .with("id", id)
+            .because("it has ended, and nothing can be minted inside of it")),
+    }
+}
+
+/// What a session may reach: what was asked for, but inside of another session no more than that
+/// one may.
+fn granted(
+    control: &Control,
+    asked: &[String],
+    parent: Option<&SessionCell>,
+) -> Result<Grant, Refused> {
+    if asked.is_empty() {
+        let config = control.directory.deps().config.load();
+        return Ok(parent.map_or_else(
+            || config.sessions.default_grant.clone(),
+            |parent| parent.grant().clone(),
+        ));
+    }
+    let mut accounts = Vec::new();
+    for name in asked {
+        let account = named(control, name)?.1;
+        if let Some(parent) = parent.filter(|parent| !parent.grant().covers(&account)) {
+            return Err(Refused(
+                Problem::new(Code::NotGranted)
+                    .with("id", parent.id())
+                    .with("upstream", &account)
+                    .because("a session minted inside of it may reach no more than it may")
+                    .next_step("doorward session mint, outside of it"),
+            ));
+        }
+        accounts.push(account);
+    }
+    Ok(Grant::Only(accounts))
 }
 
 fn not_kept(error: StoreError) -> Problem {

@@ -39,7 +39,7 @@ pub(super) async fn list(
 }
 
 /// The one session that an id or an unambiguous beginning of one names.
-fn find(control: &Control, asked: &str) -> Result<Arc<SessionCell>, Problem> {
+pub(super) fn find(control: &Control, asked: &str) -> Result<Arc<SessionCell>, Problem> {
     let mut found: Vec<_> = control.directory.deps().ledger.sessions();
     let wanted = if asked.starts_with("s_") {
         asked.to_owned()

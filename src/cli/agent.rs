@@ -1,0 +1,180 @@
+//! `run`: everything that happens before this process becomes the agent. Whatever fails here is
+//! told by one exit code, since all others may be the agent's.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+
+use super::arguments::{LoginArgs, RunArgs};
+use super::run::Context;
+use super::{local, login, start};
+use crate::api::{self, Account, AccountState, Mint, Minted, RevokeFilter, Revoked, Status};
+use crate::config;
+use crate::ctl::{Fault, Outcome};
+use crate::model::catalogue::{Code, Problem};
+use crate::model::record::SessionOrigin;
+use crate::model::secret::SessionToken;
+use crate::run;
+
+/// The exit code where the command has not begun.
+const NOT_BEGUN: u8 = 125;
+
+/// `run`
+pub(super) async fn run(context: &Context, asked: RunArgs) -> Outcome {
+    let outer = std::env::var("DOORWARD_SESSION").ok();
+    let outer = outer.filter(|credential| !credential.is_empty());
+    if let Some(credential) = &outer
+        && !asked.nested
+        && !asked.print
+    {
+        let problem = Problem::new(Code::AlreadyInside);
+        return Err(match SessionToken::id_in(credential) {
+            Some(id) => problem.with("id", id).into(),
+            None => problem.into(),
+        });
+    }
+    if asked.print {
+        return print(context, &asked);
+    }
+    let wrong = asked.upstreams.first().cloned();
+    let fault = match begin(context, asked, outer.as_deref()).await {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    };
+    let begun = [Code::CommandNotFound, Code::CommandNotExecutable];
+    if fault.code().is_some_and(|code| begun.contains(&code)) {
+        return Err(fault);
+    }
+    let near = match &wrong {
+        Some(name) => context.ctl.spelling(&fault, name).await,
+        None => None,
+    };
+    fault.tell(&context.ctl.screen, near.as_deref());
+    Err(Fault::Said(NOT_BEGUN))
+}
+
+async fn begin(
+    context: &Context,
+    asked: RunArgs,
+    outer: Option<&str>,
+) -> Result<std::convert::Infallible, Fault> {
+    let ctl = &context.ctl;
+    let status = start::ensure_apart(context).await?;
+    let (command, arguments) = split(&asked.command);
+    let client = run::client(&asked.client, command);
+    let directory = std::env::current_dir().ok();
+    let label = asked
+        .label
+        .unwrap_or_else(|| run::label(client.as_deref(), command, directory.as_deref()));
+    let name = run::name_of(command);
+    let request = Mint {
+        upstreams: asked.upstreams,
+        label: Some(label),
+        client,
+        ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
+        idle_s: None,
+        bind_pid: (!asked.keep).then(std::process::id),
+        bind_exe: (!asked.keep).then(|| name.clone()),
+        parent: outer.and_then(SessionToken::id_in).map(|id| id.to_string()),
+        origin: match outer {
+            Some(_) => SessionOrigin::Nested,
+            None => SessionOrigin::Run,
+        },
+    };
+    let minted: Minted = ctl.client.post(api::path::SESSIONS, &request).await?;
+    let session = &minted.session;
+    let accounts = run::granted(&session.grant, &status.upstreams);
+    sign_in(context, &accounts).await;
+    let end = if asked.keep {
+        format!("revoke: doorward ctl revoke {}", session.id)
+    } else {
+        format!("ends with {name}")
+    };
+    let words = session.grant_words();
+    ctl.screen.say(format!(
+        "doorward: session {} · {words} · {end}",
+        session.id
+    ));
+    let socket = ctl.client.socket();
+    let variables = run::variables(&minted.url, &minted.credential, socket, &accounts);
+    let problem = run::turn_into(command, arguments, &variables);
+    let request = api::Revoke {
+        filter: RevokeFilter {
+            ids: vec![session.id.clone()],
+            ..RevokeFilter::default()
+        },
+        reason: Some(problem.what()),
+    };
+    // Where this fails, the daemon ends the session with this process.
+    let _: Result<Revoked, Fault> = ctl.client.post(api::path::REVOKE, &request).await;
+    Err(problem.into())
+}
+
+/// The command and what it is given.
+fn split(command: &[OsString]) -> (&OsString, &[OsString]) {
+    command
+        .split_first()
+        .expect("the definition of the arguments requires one")
+}
+
+/// Offers a sign-in where one is needed and a person can be asked. The agent is run all the same:
+/// its other upstreams work.
+async fn sign_in(context: &Context, accounts: &[&Account]) {
+    let screen = &context.ctl.screen;
+    let asks = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let waiting = accounts.iter().filter(|it| it.state == AccountState::Login);
+    for account in waiting.map(|account| account.reference()) {
+        let needs = format!("{account} needs you to sign in");
+        let later = format!("doorward login {account}");
+        let now = asks
+            && screen
+                .confirm(&format!("{needs}. Do it now?"), &later)
+                .unwrap_or(false);
+        if !now {
+            screen.warn(format!("{needs}: {later}"));
+            continue;
+        }
+        if let Err(fault) = login::login(context, LoginArgs::of(account)).await {
+            fault.tell(screen, None);
+        }
+    }
+}
+
+/// `run --print`: from the configuration alone, since nothing may be started or minted.
+fn print(context: &Context, asked: &RunArgs) -> Outcome {
+    let loaded = config::load(&context.inputs());
+    let loaded = loaded.map_err(|error| local::config_fault(context, &error))?;
+    let status: Status = start::stopped(context, &loaded.config);
+    let mut accounts: Vec<_> = status.upstreams.iter().collect();
+    if !asked.upstreams.is_empty() {
+        let mut chosen = Vec::new();
+        for name in &asked.upstreams {
+            let found = accounts.iter().find(|it| it.reference() == *name);
+            chosen.push(*found.ok_or_else(|| local::unknown(&loaded.config, name))?);
+        }
+        accounts = chosen;
+    }
+    let (url, socket) = (&status.daemon.base_url, context.ctl.client.socket());
+    let variables = run::variables(url, "dw_…", socket, &accounts);
+    let screen = &context.ctl.screen;
+    let (command, arguments) = split(&asked.command);
+    if screen.format().is_json() {
+        let text = |text: &OsString| text.to_string_lossy().into_owned();
+        let words: Vec<_> = std::iter::once(command)
+            .chain(arguments)
+            .map(text)
+            .collect();
+        let variables: std::collections::BTreeMap<_, _> = variables
+            .iter()
+            .map(|(name, value)| (name, text(value)))
+            .collect();
+        screen.json(&serde_json::json!({"command": words, "environment": variables}));
+        return Ok(0);
+    }
+    for (name, value) in &variables {
+        screen.out(format!("{name}={}", value.to_string_lossy()));
+    }
+    let words = std::iter::once(command).chain(arguments);
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    screen.out(words.join(" "));
+    Ok(0)
+}

@@ -1,0 +1,307 @@
+//! `run`: the command is a real one, and what it finds is what it tells.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::parts::{Agent, Daemon, signed_in};
+use crate::support::traffic::works;
+
+/// A shell that tells its pid and its credential, and then waits for a line.
+const TELL: &str = "echo $$ $DOORWARD_SESSION; read line";
+
+fn doorward(daemon: &Daemon, flags: &[&str], command: &[&str]) -> Command {
+    let mut doorward = daemon.command();
+    doorward.arg("run").args(flags).arg("--").args(command);
+    doorward
+}
+
+/// A run whose command told who it is.
+struct Told {
+    child: Child,
+    pid: u32,
+    credential: String,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Told {
+    fn by(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        let (pid, credential) = line.trim().split_once(' ').expect("two words");
+        Self {
+            child,
+            pid: pid.parse().expect("a number"),
+            credential: credential.to_owned(),
+            _output: output,
+        }
+    }
+
+    /// The public id, which is a part of the credential.
+    fn id(&self) -> String {
+        format!(
+            "s_{}",
+            self.credential.split('_').nth(1).expect("it has one")
+        )
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn show(daemon: &Daemon, id: &str) -> Value {
+    let (code, shown) = daemon.run(&["ctl", "show", id]);
+    assert_eq!(code, 0, "{shown}");
+    shown["item"].clone()
+}
+
+/// The session once it is over; one that never ends runs into the count.
+fn over(daemon: &Daemon, id: &str) -> Value {
+    let mut looks = (0..2000).map(|_| show(daemon, id));
+    looks
+        .find(|session| session["state"] == "revoked")
+        .expect("it ends")
+}
+
+fn told(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_agent_has_a_session_of_its_own_that_ends_with_it() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let mut told = Told::by(doorward(
+        &daemon,
+        &["--upstream", "ev"],
+        &["sh", "-c", TELL],
+    ));
+    assert_eq!(told.pid, told.child.id(), "it took this process over");
+    let session = show(&daemon, &told.id());
+    assert_eq!(session["bound"]["pid"], told.pid);
+    assert_eq!(session["bound"]["exe"], "sh");
+    assert_eq!(session["origin"], "run");
+    assert_eq!(session["client"]["name"], "sh");
+    assert_eq!(session["grant"][0]["upstream"], "ev");
+    let label = session["label"].as_str().expect("a label");
+    assert!(label.starts_with("sh · "), "{label}");
+    let agent = Agent::known(told.id(), told.credential.clone());
+    assert!(works(&daemon, &daemon.shake_hands(agent)));
+
+    let mut input = told.child.stdin.take().expect("piped");
+    input.write_all(b"\n").expect("it reads");
+    assert!(told.child.wait().expect("it ends").success());
+    assert_eq!(over(&daemon, &told.id())["ended_by"], "process_exit");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_credential_is_in_the_environment_and_nowhere_else() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let told = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
+    let proc = |name: &str| {
+        let bytes = std::fs::read(format!("/proc/{}/{name}", told.pid)).expect("ours");
+        String::from_utf8_lossy(&bytes).replace('\0', "\n")
+    };
+    assert!(!proc("cmdline").contains(&told.credential));
+    let environment = proc("environ");
+    let lines: Vec<_> = environment.lines().collect();
+    let socket = daemon.state().join("doorward.sock");
+    for line in [
+        format!("DOORWARD_SESSION={}", told.credential),
+        format!("DOORWARD_URL={}", daemon.url),
+        format!("DOORWARD_URL_EV={}/u/ev", daemon.url),
+        format!("DOORWARD_SOCKET={}", socket.display()),
+    ] {
+        assert!(
+            lines.contains(&line.as_str()),
+            "{line} is not in {environment}"
+        );
+    }
+    assert!(!daemon.log().contains(&told.credential));
+    for file in std::fs::read_dir(daemon.state())
+        .expect("a directory")
+        .flatten()
+    {
+        if file.file_type().expect("known").is_file() {
+            let bytes = std::fs::read(file.path()).expect("readable");
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(
+                !text.contains(&told.credential),
+                "{}",
+                file.path().display()
+            );
+        }
+    }
+}
+
+#[test]
+fn exit_codes_and_signals_are_the_commands_own() {
+    let daemon = Daemon::start();
+    let output = doorward(&daemon, &["-q"], &["sh", "-c", "cat; exit 42"]);
+    let output = { output }.stdin(Stdio::null()).output().expect("it runs");
+    assert_eq!(
+        (output.status.code(), told(&output).as_str()),
+        (Some(42), "")
+    );
+
+    let trap = format!("trap 'exit 7' TERM; {TELL}");
+    let mut trapped = Told::by(doorward(&daemon, &[], &["sh", "-c", &trap]));
+    let pid = rustix::process::Pid::from_child(&trapped.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("ours");
+    assert_eq!(trapped.child.wait().expect("it ends").code(), Some(7));
+
+    let mut killed = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
+    killed.child.kill().expect("it runs");
+    assert_eq!(killed.child.wait().expect("it ended").signal(), Some(9));
+    for id in [trapped.id(), killed.id()] {
+        assert_eq!(over(&daemon, &id)["ended_by"], "process_exit");
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_leaves_no_session() {
+    let daemon = Daemon::start();
+    let folder = daemon.state();
+    let folder = folder.to_str().expect("text");
+    for (command, code, word) in [
+        (
+            "no-such-command-at-all",
+            127,
+            "there is no command no-such-command-at-all",
+        ),
+        (folder, 126, "cannot be run"),
+    ] {
+        let output = doorward(&daemon, &[], &[command])
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        assert!(told(&output).contains(word), "{}", told(&output));
+    }
+    let (_, sessions) = daemon.run(&["ctl", "sessions", "--all"]);
+    let sessions = sessions["items"].as_array().expect("a list");
+    assert_eq!(sessions.len(), 2);
+    for session in sessions {
+        assert_eq!(session["state"], "revoked", "{session}");
+    }
+}
+
+#[test]
+fn what_fails_before_the_command_begins_has_a_code_of_its_own() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let run = |flags: &[&str]| {
+        doorward(&daemon, flags, &["true"])
+            .output()
+            .expect("it runs")
+    };
+    let output = run(&["--upstream", "evv"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        told(&output).contains("did you mean ev"),
+        "{}",
+        told(&output)
+    );
+    let output = run(&["--no-such-flag"]);
+    assert_eq!(output.status.code(), Some(2));
+    // An upstream that is not signed in to holds nobody up.
+    assert_eq!(daemon.run(&["logout", "ev"]).0, 0);
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        told(&output).contains("doorward login ev"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_one() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let (code, _) = daemon.run(&[
+        "upstream",
+        "add",
+        "two",
+        "https://two.example/mcp",
+        "--auth",
+        "none",
+    ]);
+    assert_eq!(code, 0);
+    let outer = Told::by(doorward(
+        &daemon,
+        &["--upstream", "ev"],
+        &["sh", "-c", TELL],
+    ));
+    let inside = |flags: &[&str]| {
+        let mut command = doorward(&daemon, flags, &["sh", "-c", TELL]);
+        command.env("DOORWARD_SESSION", &outer.credential);
+        command
+    };
+    let output = inside(&[]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(6));
+    let said = told(&output);
+    assert!(
+        said.contains(&format!("already inside doorward session {}", outer.id())),
+        "{said}"
+    );
+    let output = inside(&["--nested", "--upstream", "two"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        told(&output).contains("may not use two"),
+        "{}",
+        told(&output)
+    );
+
+    let nested = Told::by(inside(&["--nested"]));
+    let session = show(&daemon, &nested.id());
+    assert_eq!(session["origin"], "nested");
+    let names = |session: &Value| session["grant"].clone();
+    assert_eq!(names(&session), names(&show(&daemon, &outer.id())));
+    assert_eq!(session["grant"].as_array().expect("a list").len(), 1);
+}
+
+#[test]
+fn what_is_shown_is_not_done_and_what_is_kept_is_not_ended() {
+    let daemon = Daemon::start();
+    let output = doorward(&daemon, &["--print"], &["touch", "x"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("DOORWARD_SESSION=dw_…\n"), "{text}");
+    assert!(text.ends_with("touch x\n"), "{text}");
+    let (_, sessions) = daemon.run(&["ctl", "sessions", "--all"]);
+    assert_eq!(sessions["items"], json!([]));
+    let kept = doorward(&daemon, &["--keep", "--label", "kept"], &["true"]);
+    assert!({ kept }.status().expect("it runs").success());
+    let (_, sessions) = daemon.run(&["ctl", "sessions"]);
+    assert_eq!(sessions["items"][0]["label"], "kept");
+    assert_eq!(sessions["items"][0]["bound"], Value::Null);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_daemon_that_it_starts_is_no_child_of_the_agent() {
+    let mut daemon = Daemon::start();
+    assert_eq!(daemon.run(&["down"]).0, 0);
+    daemon.forget();
+    let config = daemon.state().join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("a file");
+    std::fs::write(&config, format!("{text}[server]\nport = 0\n")).expect("written");
+    let told = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
+    let (code, status) = daemon.run(&["status"]);
+    assert_eq!(code, 0, "{status}");
+    let pid = &status["daemon"]["pid"];
+    let line = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let parent = line.lines().find_map(|line| line.strip_prefix("PPid:"));
+    assert_ne!(parent.expect("a line").trim(), told.pid.to_string());
+    assert_eq!(show(&daemon, &told.id())["bound"]["alive"], true);
+}
