@@ -332,5 +332,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
             "The time given with --timeout has passed. The daemon may still be doing what it was \
              asked to do; `doorward status` tells."
         }
+        Code::McpSession => {
+            "An upstream's Mcp-Session-Id belongs to the agent session that opened it, and to the \
+             person who was signed in then: all agents of one account look the same to the \
+             upstream, so doorward keeps them apart. Nothing was sent to the upstream. MCP clients \
+             take 404 as the sign to start a new MCP session."
+        }
     }
 }

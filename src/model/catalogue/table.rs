@@ -323,4 +323,8 @@ catalogue! {
         "doorward did not answer in time",
         "{timeout} passed",
         "doorward status";
+    McpSession "mcp_session" 404 / -31044, No, exit 1:
+        "{upstream} has no MCP session with this id for you",
+        "it was opened by another agent session, or before somebody else was signed in",
+        "send `initialize` without Mcp-Session-Id";
 }
