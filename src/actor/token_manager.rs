@@ -16,6 +16,7 @@ use crate::config::Upstream;
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, LoginReason, TransientCause};
 use crate::model::id::{AccountRef, Generation};
+use crate::model::mcp::Identity;
 use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
 use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
 use crate::model::secret::AccessToken;
@@ -109,6 +110,9 @@ impl TokenManager {
         };
         self.machine = Machine::new(policy, retry, restored);
         self.grant = found.map(|(grant, _)| grant);
+        if let Some(grant) = &self.grant {
+            self.slot.resumed(identity_of(grant));
+        }
         self.sign_in.issuer = self.grant.as_ref().map(|grant| grant.issuer.clone());
     }
 
@@ -318,6 +322,8 @@ impl TokenManager {
         let (issued, expires) = (grant.refreshed, grant.expires);
         let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
         self.held = Some(Held { access, issued });
+        // A refresh never tells the slot: it goes on with a sign-in.
+        self.slot.signed_in(identity_of(&grant));
         self.grant = Some(grant);
         self.event(
             Event::SignedIn {
@@ -430,6 +436,13 @@ impl TokenManager {
     fn drop_credential(&mut self) {
         self.held = None;
         self.published = None;
+    }
+}
+
+fn identity_of(grant: &GrantRecord) -> Identity {
+    Identity {
+        issuer: grant.issuer.clone(),
+        who: grant.identity.clone(),
     }
 }
 

@@ -120,6 +120,8 @@ impl Link {
             ttl_s: None,
             idle_s: None,
             bind_pid: Some(std::process::id()),
+            bind_exe: None,
+            parent: None,
             origin: SessionOrigin::Bridge,
         };
         let control = self.daemon.control();

@@ -13,11 +13,13 @@ use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::secret::TokenDigest;
 
 mod cell;
+mod mcp;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
+pub use mcp::{McpKey, McpSession, McpSessions};
 pub use slot::{Published, Slot};
 
 /// A digest is uniform already: its first eight bytes are the hash.
@@ -44,6 +46,7 @@ impl Hasher for DigestHasher {
 pub struct Ledger {
     sessions: DashMap<TokenDigest, Arc<SessionCell>, BuildHasherDefault<DigestHasher>>,
     slots: DashMap<AccountRef, Arc<Slot>>,
+    mcp: McpSessions,
 }
 
 impl Ledger {
@@ -87,6 +90,11 @@ impl Ledger {
             return Arc::clone(&slot);
         }
         Arc::clone(&self.slots.entry(account.clone()).or_default())
+    }
+
+    /// The MCP sessions that were seen to be opened.
+    pub fn mcp(&self) -> &McpSessions {
+        &self.mcp
     }
 
     /// All slots that were ever asked for, in no order.

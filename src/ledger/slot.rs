@@ -1,14 +1,15 @@
 //! The credential of one upstream account, ready to be put into a request.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::model::id::Generation;
+use crate::model::mcp::{Epoch, Identity};
 use crate::model::time::Timestamp;
 use crate::model::token::{Credential, Freshness, freshness};
 
@@ -22,6 +23,8 @@ pub struct Published {
     pub refresh_at: Timestamp,
     /// Which one it is.
     pub generation: Generation,
+    /// Whose it is; set by the slot.
+    pub epoch: Epoch,
 }
 
 /// A token holds bytes that no header may carry.
@@ -40,6 +43,7 @@ impl Published {
             expires: credential.expires,
             refresh_at,
             generation: credential.generation,
+            epoch: Epoch::default(),
         })
     }
 
@@ -50,6 +54,7 @@ impl Published {
             expires: None,
             refresh_at: Timestamp::MAX,
             generation: Generation::default(),
+            epoch: Epoch::default(),
         }
     }
 
@@ -77,6 +82,7 @@ pub struct Slot {
     vain: AtomicU64,
     used: AtomicU64,
     changed: Notify,
+    identity: Mutex<(Epoch, Option<Identity>)>,
 }
 
 impl Slot {
@@ -86,10 +92,35 @@ impl Slot {
     }
 
     /// Publishes a credential. Only the account's token manager calls this.
-    pub fn publish(&self, published: Published) {
+    pub fn publish(&self, mut published: Published) {
+        published.epoch = self.epoch();
         self.current.store(Some(Arc::new(published)));
         self.nudged.store(false, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// Notes whom a person signed in as, before the credential of that sign-in is published. What
+    /// is noted outlives a sign-out: the next sign-in may be somebody else's.
+    pub fn signed_in(&self, identity: Identity) {
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &known.1 {
+            known.0 = known.0.after(before.compare(&identity));
+        }
+        known.1 = Some(identity);
+    }
+
+    /// Notes whose a sign-in is that was loaded, where nothing is known yet.
+    pub fn resumed(&self, identity: Identity) {
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1.get_or_insert(identity);
+    }
+
+    /// Which of the account's identities the next credential belongs to.
+    pub fn epoch(&self) -> Epoch {
+        self.identity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     /// Takes the credential away.

@@ -13,6 +13,7 @@ mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
 mod layers;
+mod mcp;
 mod own_tokens;
 mod pressure;
 mod probes;

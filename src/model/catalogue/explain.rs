@@ -356,5 +356,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
              a directory, it lacks the permission to be executed, or it was built for another \
              machine. The session that was minted for the command is revoked at once."
         }
+        Code::McpSession => {
+            "An upstream's Mcp-Session-Id belongs to the agent session that opened it, and to the \
+             person who was signed in then: all agents of one account look the same to the \
+             upstream, so doorward keeps them apart. Nothing was sent to the upstream. MCP clients \
+             take 404 as the sign to start a new MCP session."
+        }
     }
 }

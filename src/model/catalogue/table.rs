@@ -339,4 +339,8 @@ catalogue! {
         "{command} cannot be run",
         "{detail}; its session is over already",
         "check that it is a program that you may run: doorward run -- /path/to/agent";
+    McpSession "mcp_session" 404 / -31044, No, exit 1:
+        "{upstream} has no MCP session with this id for you",
+        "it was opened by another agent session, or before somebody else was signed in",
+        "send `initialize` without Mcp-Session-Id";
 }

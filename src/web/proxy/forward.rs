@@ -16,6 +16,7 @@ use super::super::respond;
 use super::super::routes::{RouteAuth, Running};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
+use super::mcp::{self, Named};
 use super::message::Asked;
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
@@ -73,7 +74,9 @@ async fn exchange(
     call: &mut Call,
     body: &mut Outbound,
 ) -> Result<(Response<ResponseBody>, Running), Trouble> {
+    let named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
+    named.fits(call, &proof)?;
     let running = call.route.begin().await.ok_or_else(|| {
         let max = call.route.spec.max_concurrency;
         problem(call, Code::Busy)
@@ -108,6 +111,7 @@ async fn exchange(
         };
         let injected = call.route.spec.auth == RouteAuth::Injected;
         let Proof::Held(used) = &proof else {
+            mcp::note(worker, request, call, &named, &proof, &response);
             return Ok((response, running));
         };
         if response.status() != StatusCode::UNAUTHORIZED {
@@ -115,6 +119,7 @@ async fn exchange(
             if injected && let Some(problem) = wants_scope(call, &response) {
                 return Err(problem.into());
             }
+            mcp::note(worker, request, call, &named, &proof, &response);
             return Ok((response, running));
         }
         let reason = challenge::parameter(response.headers(), "error")
@@ -130,6 +135,7 @@ async fn exchange(
         let rejected = Some(used.generation);
         let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
         proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
+        named.fits(call, &proof)?;
         replayed = true;
     }
 }

@@ -21,6 +21,7 @@ mod body;
 mod challenge;
 mod credential;
 mod forward;
+mod mcp;
 pub(super) mod message;
 mod passthrough;
 mod replay;

@@ -1,0 +1,120 @@
+//! MCP sessions: what a server of the revisions 2025-03-26 to 2025-11-25 names in
+//! `Mcp-Session-Id` (Streamable HTTP, Session Management). All agents of one account have one
+//! identity upstream, so it is for us to tell whose session is whose (MCP 2025-11-25, security
+//! best practices, Session Hijacking). The revisions after those have no sessions, and their
+//! requests come nowhere near this.
+
+mod identity;
+mod roll;
+
+pub use identity::{Epoch, Identity, Likeness};
+pub use roll::{Limits, Roll};
+
+use super::id::SessionId;
+
+/// Which agent sessions were told an id by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// One; `None` for agents without a session, where none is required.
+    One(Option<SessionId>),
+    /// More than one: the server gives the same id to everybody, so that it tells nobody apart.
+    Several,
+}
+
+/// How an MCP session came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Who opened it.
+    pub by: Opener,
+    /// Under which sign-in; `None` where the daemon signs in nobody.
+    pub under: Option<Epoch>,
+}
+
+impl Opened {
+    /// What is known once the upstream has given the same id again.
+    #[must_use]
+    pub fn again(self, by: Option<SessionId>, under: Option<Epoch>) -> Self {
+        let same = self.by == Opener::One(by) || self.under != under;
+        Self {
+            by: if same {
+                Opener::One(by)
+            } else {
+                Opener::Several
+            },
+            under,
+        }
+    }
+
+    /// Whether the agent session `by` may use it.
+    pub fn admits(self, by: Option<SessionId>) -> bool {
+        match self.by {
+            Opener::One(opener) => opener == by,
+            Opener::Several => true,
+        }
+    }
+
+    /// How whoever is signed in at `now` compares with the one it was opened for.
+    pub fn compare(self, now: Option<Epoch>) -> Likeness {
+        match (self.under, now) {
+            (Some(then), Some(now)) => then.compare(now),
+            _ => Likeness::Same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs() -> (Epoch, Epoch) {
+        let now = Epoch::default();
+        (now, now.after(Likeness::Other))
+    }
+
+    #[test]
+    fn only_its_opener_may_use_a_session() {
+        let (ann, bob) = (SessionId::from_random(1), SessionId::from_random(2));
+        for (by, other) in [(Some(ann), Some(bob)), (Some(ann), None), (None, Some(ann))] {
+            let opened = Opened {
+                by: Opener::One(by),
+                under: None,
+            };
+            assert!(opened.admits(by) && !opened.admits(other));
+            assert!(opened.again(by, None).admits(by));
+            assert!(!opened.again(by, None).admits(other));
+        }
+    }
+
+    #[test]
+    fn an_id_that_everybody_gets_belongs_to_nobody() {
+        let (ann, bob) = (SessionId::from_random(1), SessionId::from_random(2));
+        let (now, later) = epochs();
+        let opened = Opened {
+            by: Opener::One(Some(ann)),
+            under: Some(now),
+        };
+        let both = opened.again(Some(bob), Some(now));
+        assert_eq!(both.by, Opener::Several);
+        assert!(both.admits(Some(ann)) && both.admits(Some(bob)));
+        assert_eq!(both.again(Some(ann), Some(now)).by, Opener::Several);
+        let after = both.again(Some(ann), Some(later));
+        assert_eq!(
+            after.by,
+            Opener::One(Some(ann)),
+            "another sign-in starts anew"
+        );
+    }
+
+    #[test]
+    fn a_session_compares_by_the_sign_in_it_was_opened_under() {
+        let (now, later) = epochs();
+        let opened = |under| Opened {
+            by: Opener::One(None),
+            under,
+        };
+        assert_eq!(opened(Some(now)).compare(Some(now)), Likeness::Same);
+        assert_eq!(opened(Some(now)).compare(Some(later)), Likeness::Other);
+        assert_eq!(opened(None).compare(Some(now)), Likeness::Same);
+        assert_eq!(opened(Some(now)).compare(None), Likeness::Same);
+    }
+}

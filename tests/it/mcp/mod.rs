@@ -1,0 +1,4 @@
+//! MCP sessions of the revisions that have them: whose they are, and what becomes of them when
+//! the upstream loses them.
+
+mod ownership;
