@@ -378,6 +378,9 @@ fn se_new_issuer_confirmation() {
     let walk = Walk::start(&daemon, &other, &["ev", "--yes"]);
     assert_eq!(walk.land(&walk.cookie).status, 200);
     assert!(walk.end().0);
+    // What was opened for who was signed in before is not continued (PX-26).
+    assert!(echo(&daemon, &agent).contains("mcp_session"));
+    let agent = daemon.agent("two");
     assert!(echo(&daemon, &agent).contains("Echo: hello"));
     assert_eq!(other.count("registrations"), 1);
     assert_eq!(authority.count("token_requests"), before);
