@@ -9,29 +9,28 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 use crate::clock::random_u64;
 use crate::config::Upstream;
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, LoginReason, TransientCause};
-use crate::model::id::{AccountRef, Generation};
+use crate::model::id::AccountRef;
 use crate::model::mcp::Identity;
 use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
 use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
 use crate::model::secret::AccessToken;
 use crate::model::time::Timestamp;
-use crate::model::token::{Credential, NewTokens, TokenPolicy};
+use crate::model::token::TokenPolicy;
 use crate::oauth::Authority;
 use crate::store::StoreError;
 
 use super::account::AccountStatus;
-use super::directory::Stop;
 use super::sign_in::SignIn;
-use super::{
-    Abandon, Ask, Deps, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle,
-    Status,
-};
+use super::{Deps, Settle};
+
+mod custody;
+mod handlers;
 
 /// An access token as it came.
 pub(super) struct Held {
@@ -243,139 +242,6 @@ impl TokenManager {
         }
     }
 
-    /// Presents the refresh token, in a task of the actor's own.
-    fn call(&mut self, epoch: u64, attempt: u32, ctx: &mut Context<Self>) {
-        let Some(grant) = self.grant.clone() else {
-            return;
-        };
-        debug!(account = %self.account, attempt, "refreshing");
-        let call = self.authority.refresh(&grant);
-        ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
-            let now = act.deps.clock.now();
-            if epoch != act.machine.epoch() {
-                act.discard(grant, result.ok(), ctx);
-                return;
-            }
-            let event = match result {
-                Ok(tokens) => {
-                    let issued = tokens.received.min(now);
-                    let expires = tokens.expires_in.map(|life| issued.plus(life));
-                    let rotated = tokens.refresh.is_some();
-                    act.take(&tokens, issued, expires);
-                    Event::Refreshed {
-                        epoch,
-                        issued,
-                        expires,
-                        rotated,
-                    }
-                }
-                Err(failure) => {
-                    warn!(account = %act.account, %failure, "refresh failed");
-                    Event::Failed { epoch, failure }
-                }
-            };
-            act.event(event, ctx);
-        }));
-    }
-
-    /// A refresh that ended after a sign-out: nobody may go on holding what it brought.
-    fn discard(&mut self, grant: GrantRecord, tokens: Option<NewTokens>, ctx: &mut Context<Self>) {
-        let Some(tokens) = tokens else { return };
-        let late = GrantRecord {
-            refresh: tokens.refresh.or(grant.refresh.clone()),
-            ..grant
-        };
-        if self.grant.is_none() {
-            let revoke = self.authority.revoke(&late, Some(&tokens.access));
-            ctx.spawn(revoke.into_actor(self).map(|_, _, _| ()));
-        }
-    }
-
-    /// Takes new tokens into custody; a missing refresh token means "keep the one there is".
-    fn take(&mut self, tokens: &NewTokens, issued: Timestamp, expires: Option<Timestamp>) {
-        self.held = Some(Held {
-            access: tokens.access.clone(),
-            issued,
-        });
-        if let Some(grant) = &mut self.grant {
-            if let Some(refresh) = &tokens.refresh {
-                grant.refresh = Some(refresh.clone());
-            }
-            if let Some(scopes) = &tokens.scopes {
-                grant.scopes.clone_from(scopes);
-            }
-            if tokens.identity.is_some() {
-                grant.identity.clone_from(&tokens.identity);
-            }
-            grant.refreshed = issued;
-            grant.expires = expires;
-        }
-    }
-
-    /// The same for a sign-in, whose grant is durable already.
-    pub(super) fn take_grant(
-        &mut self,
-        grant: GrantRecord,
-        access: AccessToken,
-        ctx: &mut Context<Self>,
-    ) {
-        let (issued, expires) = (grant.refreshed, grant.expires);
-        let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
-        self.held = Some(Held { access, issued });
-        // A refresh never tells the slot: it goes on with a sign-in.
-        self.slot.signed_in(identity_of(&grant));
-        self.grant = Some(grant);
-        self.event(
-            Event::SignedIn {
-                generation,
-                issued,
-                expires,
-                refreshable,
-            },
-            ctx,
-        );
-    }
-
-    fn save(&mut self, epoch: u64, generation: Generation, ctx: &mut Context<Self>) {
-        let Some(grant) = &mut self.grant else { return };
-        grant.generation = generation;
-        let (store, grant) = (self.deps.store.clone(), grant.clone());
-        let account = self.account.clone();
-        let write = async move { store.put_grant(grant).await };
-        self.then(write, ctx, move |result| match result {
-            Ok(()) => Event::Saved { epoch, generation },
-            Err(error) => {
-                warn!(%account, %error, "the refreshed sign-in is not saved yet");
-                Event::SaveFailed { epoch, generation }
-            }
-        });
-    }
-
-    fn publish(
-        &mut self,
-        generation: Generation,
-        expires: Option<Timestamp>,
-        refresh_at: Timestamp,
-    ) {
-        let Some(held) = &self.held else { return };
-        let access = held.access.clone();
-        let credential = Credential {
-            access,
-            issued: held.issued,
-            expires,
-            generation,
-        };
-        // Twice, since a published credential belongs to the slot and answers need it as well.
-        match Published::bearer(&credential, refresh_at) {
-            Ok(published) => {
-                self.slot.publish(published);
-                self.published = self.slot.load();
-                info!(account = %self.account, %generation, "credential published");
-            }
-            Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
-        }
-    }
-
     /// Runs `work` beside the actor and takes its result as an event.
     fn then<T: 'static>(
         &mut self,
@@ -499,173 +365,5 @@ impl Actor for TokenManager {
                     act.event(Event::Woke { demand }, ctx);
                 }),
         );
-    }
-}
-
-impl Handler<Ask> for TokenManager {
-    type Result = ResponseFuture<Option<Answer>>;
-
-    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
-        if !self.is_oauth() {
-            let nothing = self.published.clone().ok_or(CredentialError::TimedOut);
-            return Box::pin(async move { Some(nothing) });
-        }
-        let receiver = self.wait(ask.waiter);
-        let event = Event::Ask {
-            waiter: Waiter(ask.waiter),
-            rejected: ask.rejected,
-            accepted: self.slot.accepted(),
-            vain: self.slot.vain(),
-            deadline: self.deps.clock.now().plus(PATIENCE),
-        };
-        self.event(event, ctx);
-        Box::pin(async move { receiver.await.ok() })
-    }
-}
-
-impl Handler<Abandon> for TokenManager {
-    type Result = ();
-
-    fn handle(&mut self, Abandon(waiter): Abandon, ctx: &mut Self::Context) {
-        self.waiters.remove(&waiter);
-        self.event(Event::Abandon(Waiter(waiter)), ctx);
-    }
-}
-
-impl Handler<Nudge> for TokenManager {
-    type Result = ();
-
-    fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
-        if self.is_oauth() {
-            self.event(Event::Nudge, ctx);
-        }
-    }
-}
-
-impl Handler<ForceRefresh> for TokenManager {
-    type Result = ResponseFuture<Answer>;
-
-    fn handle(&mut self, force: ForceRefresh, ctx: &mut Self::Context) -> Self::Result {
-        let receiver = self.wait(force.waiter);
-        self.event(
-            Event::Force {
-                waiter: Waiter(force.waiter),
-            },
-            ctx,
-        );
-        Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
-    }
-}
-
-impl Handler<Status> for TokenManager {
-    type Result = MessageResult<Status>;
-
-    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.status())
-    }
-}
-
-impl Handler<Settle> for TokenManager {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
-        if self.machine.is_settled() {
-            return Box::pin(async {});
-        }
-        let (sender, receiver) = oneshot::channel();
-        self.settling.push(sender);
-        Box::pin(async move {
-            let _ = receiver.await;
-        })
-    }
-}
-
-impl Handler<Logout> for TokenManager {
-    type Result = ResponseActFuture<Self, Result<LogoutReport, StoreError>>;
-
-    fn handle(&mut self, logout: Logout, ctx: &mut Self::Context) -> Self::Result {
-        let now = self.deps.clock.now();
-        self.abandon_sign_in();
-        let reason = LoginReason::SignedOut { at: now };
-        let grant = self.grant.take();
-        let access = self.held.as_ref().map(|held| held.access.clone());
-        // First nobody is served with it any more, then the provider is told, then it is forgotten.
-        self.event(Event::SignedOut(reason.clone()), ctx);
-        self.drop_credential();
-        let record = SignedOutRecord {
-            account: self.account.clone(),
-            reason,
-        };
-        let (store, account) = (self.deps.store.clone(), self.account.clone());
-        let revoke = match &grant {
-            Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
-            _ => None,
-        };
-        let work = async move {
-            let said = match revoke {
-                Some(revoke) => Some(revoke.await),
-                None => None,
-            };
-            store.delete_grant(&account, record).await?;
-            info!(%account, "signed out");
-            Ok(match grant {
-                Some(_) => LogoutReport::Forgotten(said),
-                None => LogoutReport::NothingHeld,
-            })
-        };
-        Box::pin(work.into_actor(self))
-    }
-}
-
-impl Handler<Stop> for TokenManager {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        self.abandon_sign_in();
-        if self.machine.is_settled() {
-            ctx.stop();
-            return;
-        }
-        // The answer on its way may be the only copy of a rotated token.
-        let (sender, receiver) = oneshot::channel();
-        self.settling.push(sender);
-        let settled = async move {
-            let _ = receiver.await;
-        };
-        ctx.spawn(
-            settled
-                .into_actor(self)
-                .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
-        );
-    }
-}
-
-impl Handler<Reconfigure> for TokenManager {
-    type Result = ();
-
-    fn handle(&mut self, _: Reconfigure, ctx: &mut Self::Context) {
-        let config = self.deps.config.load_full();
-        self.upstream = config.upstreams.get(&self.account.upstream).cloned();
-        let (policy, retry) = policies(&self.deps);
-        self.machine.set_policy(policy, retry);
-        if !self.is_oauth() {
-            self.slot.publish(Published::nothing());
-            self.published = self.slot.load();
-            return;
-        }
-        let here = self
-            .upstream
-            .as_ref()
-            .map(|upstream| upstream.url.url().to_string());
-        if self
-            .grant
-            .as_ref()
-            .is_some_and(|grant| Some(&grant.upstream_url) != here.as_ref())
-        {
-            // The stored sign-in stays, for the case that the address comes back.
-            self.grant = None;
-            self.event(Event::SignedOut(LoginReason::Never), ctx);
-            self.drop_credential();
-        }
     }
 }

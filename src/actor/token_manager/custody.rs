@@ -1,0 +1,149 @@
+//! What comes back from a refresh: taken into custody, made durable, published, or, when nobody
+//! is signed in any more, given back.
+
+use actix::prelude::*;
+use tracing::{debug, info, warn};
+
+use super::{Held, TokenManager, identity_of};
+use crate::ledger::Published;
+use crate::model::id::Generation;
+use crate::model::record::GrantRecord;
+use crate::model::refresh::Event;
+use crate::model::secret::AccessToken;
+use crate::model::time::Timestamp;
+use crate::model::token::{Credential, NewTokens};
+
+impl TokenManager {
+    /// Presents the refresh token, in a task of the actor's own.
+    pub(super) fn call(&mut self, epoch: u64, attempt: u32, ctx: &mut Context<Self>) {
+        let Some(grant) = self.grant.clone() else {
+            return;
+        };
+        debug!(account = %self.account, attempt, "refreshing");
+        let call = self.authority.refresh(&grant);
+        ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
+            let now = act.deps.clock.now();
+            if epoch != act.machine.epoch() {
+                act.discard(grant, result.ok(), ctx);
+                return;
+            }
+            let event = match result {
+                Ok(tokens) => {
+                    let issued = tokens.received.min(now);
+                    let expires = tokens.expires_in.map(|life| issued.plus(life));
+                    let rotated = tokens.refresh.is_some();
+                    act.take(&tokens, issued, expires);
+                    Event::Refreshed {
+                        epoch,
+                        issued,
+                        expires,
+                        rotated,
+                    }
+                }
+                Err(failure) => {
+                    warn!(account = %act.account, %failure, "refresh failed");
+                    Event::Failed { epoch, failure }
+                }
+            };
+            act.event(event, ctx);
+        }));
+    }
+
+    /// A refresh that ended after a sign-out: nobody may go on holding what it brought.
+    fn discard(&mut self, grant: GrantRecord, tokens: Option<NewTokens>, ctx: &mut Context<Self>) {
+        let Some(tokens) = tokens else { return };
+        let late = GrantRecord {
+            refresh: tokens.refresh.or(grant.refresh.clone()),
+            ..grant
+        };
+        if self.grant.is_none() {
+            let revoke = self.authority.revoke(&late, Some(&tokens.access));
+            ctx.spawn(revoke.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    /// Takes new tokens into custody; a missing refresh token means "keep the one there is".
+    fn take(&mut self, tokens: &NewTokens, issued: Timestamp, expires: Option<Timestamp>) {
+        self.held = Some(Held {
+            access: tokens.access.clone(),
+            issued,
+        });
+        if let Some(grant) = &mut self.grant {
+            if let Some(refresh) = &tokens.refresh {
+                grant.refresh = Some(refresh.clone());
+            }
+            if let Some(scopes) = &tokens.scopes {
+                grant.scopes.clone_from(scopes);
+            }
+            if tokens.identity.is_some() {
+                grant.identity.clone_from(&tokens.identity);
+            }
+            grant.refreshed = issued;
+            grant.expires = expires;
+        }
+    }
+
+    /// The same for a sign-in, whose grant is durable already.
+    pub(in crate::actor) fn take_grant(
+        &mut self,
+        grant: GrantRecord,
+        access: AccessToken,
+        ctx: &mut Context<Self>,
+    ) {
+        let (issued, expires) = (grant.refreshed, grant.expires);
+        let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
+        self.held = Some(Held { access, issued });
+        // A refresh never tells the slot: it goes on with a sign-in.
+        self.slot.signed_in(identity_of(&grant));
+        self.grant = Some(grant);
+        self.event(
+            Event::SignedIn {
+                generation,
+                issued,
+                expires,
+                refreshable,
+            },
+            ctx,
+        );
+    }
+
+    pub(super) fn save(&mut self, epoch: u64, generation: Generation, ctx: &mut Context<Self>) {
+        let Some(grant) = &mut self.grant else { return };
+        grant.generation = generation;
+        let (store, grant) = (self.deps.store.clone(), grant.clone());
+        let account = self.account.clone();
+        let write = async move { store.put_grant(grant).await };
+        self.then(write, ctx, move |result| match result {
+            Ok(()) => Event::Saved { epoch, generation },
+            Err(error) => {
+                warn!(%account, %error, "the refreshed sign-in is not saved yet");
+                Event::SaveFailed { epoch, generation }
+            }
+        });
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        generation: Generation,
+        expires: Option<Timestamp>,
+        refresh_at: Timestamp,
+    ) {
+        let Some(held) = &self.held else { return };
+        let access = held.access.clone();
+        let credential = Credential {
+            access,
+            issued: held.issued,
+            expires,
+            generation,
+        };
+        // Twice, since a published credential belongs to the slot and answers need it as well.
+        match Published::bearer(&credential, refresh_at) {
+            Ok(published) => {
+                self.slot.publish(published);
+                self.published = self.slot.load();
+                info!(account = %self.account, %generation, "credential published");
+            }
+            Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
+        }
+    }
+}

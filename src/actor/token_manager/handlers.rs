@@ -1,0 +1,184 @@
+//! What the manager is told and asked.
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::{Answer, TokenManager, policies};
+use crate::actor::directory::Stop;
+use crate::actor::{
+    Abandon, Ask, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle, Status,
+};
+use crate::ledger::Published;
+use crate::model::fault::{CredentialError, LoginReason};
+use crate::model::record::SignedOutRecord;
+use crate::model::refresh::{Event, Waiter};
+use crate::store::StoreError;
+
+impl Handler<Ask> for TokenManager {
+    type Result = ResponseFuture<Option<Answer>>;
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
+        if !self.is_oauth() {
+            let nothing = self.published.clone().ok_or(CredentialError::TimedOut);
+            return Box::pin(async move { Some(nothing) });
+        }
+        let receiver = self.wait(ask.waiter);
+        let event = Event::Ask {
+            waiter: Waiter(ask.waiter),
+            rejected: ask.rejected,
+            accepted: self.slot.accepted(),
+            vain: self.slot.vain(),
+            deadline: self.deps.clock.now().plus(PATIENCE),
+        };
+        self.event(event, ctx);
+        Box::pin(async move { receiver.await.ok() })
+    }
+}
+
+impl Handler<Abandon> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, Abandon(waiter): Abandon, ctx: &mut Self::Context) {
+        self.waiters.remove(&waiter);
+        self.event(Event::Abandon(Waiter(waiter)), ctx);
+    }
+}
+
+impl Handler<Nudge> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
+        if self.is_oauth() {
+            self.event(Event::Nudge, ctx);
+        }
+    }
+}
+
+impl Handler<ForceRefresh> for TokenManager {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, force: ForceRefresh, ctx: &mut Self::Context) -> Self::Result {
+        let receiver = self.wait(force.waiter);
+        self.event(
+            Event::Force {
+                waiter: Waiter(force.waiter),
+            },
+            ctx,
+        );
+        Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
+    }
+}
+
+impl Handler<Status> for TokenManager {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.status())
+    }
+}
+
+impl Handler<Settle> for TokenManager {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
+        if self.machine.is_settled() {
+            return Box::pin(async {});
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.settling.push(sender);
+        Box::pin(async move {
+            let _ = receiver.await;
+        })
+    }
+}
+
+impl Handler<Logout> for TokenManager {
+    type Result = ResponseActFuture<Self, Result<LogoutReport, StoreError>>;
+
+    fn handle(&mut self, logout: Logout, ctx: &mut Self::Context) -> Self::Result {
+        let now = self.deps.clock.now();
+        self.abandon_sign_in();
+        let reason = LoginReason::SignedOut { at: now };
+        let grant = self.grant.take();
+        let access = self.held.as_ref().map(|held| held.access.clone());
+        // First nobody is served with it any more, then the provider is told, then it is forgotten.
+        self.event(Event::SignedOut(reason.clone()), ctx);
+        self.drop_credential();
+        let record = SignedOutRecord {
+            account: self.account.clone(),
+            reason,
+        };
+        let (store, account) = (self.deps.store.clone(), self.account.clone());
+        let revoke = match &grant {
+            Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
+            _ => None,
+        };
+        let work = async move {
+            let said = match revoke {
+                Some(revoke) => Some(revoke.await),
+                None => None,
+            };
+            store.delete_grant(&account, record).await?;
+            info!(%account, "signed out");
+            Ok(match grant {
+                Some(_) => LogoutReport::Forgotten(said),
+                None => LogoutReport::NothingHeld,
+            })
+        };
+        Box::pin(work.into_actor(self))
+    }
+}
+
+impl Handler<Stop> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.abandon_sign_in();
+        if self.machine.is_settled() {
+            ctx.stop();
+            return;
+        }
+        // The answer on its way may be the only copy of a rotated token.
+        let (sender, receiver) = oneshot::channel();
+        self.settling.push(sender);
+        let settled = async move {
+            let _ = receiver.await;
+        };
+        ctx.spawn(
+            settled
+                .into_actor(self)
+                .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
+        );
+    }
+}
+
+impl Handler<Reconfigure> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconfigure, ctx: &mut Self::Context) {
+        let config = self.deps.config.load_full();
+        self.upstream = config.upstreams.get(&self.account.upstream).cloned();
+        let (policy, retry) = policies(&self.deps);
+        self.machine.set_policy(policy, retry);
+        if !self.is_oauth() {
+            self.slot.publish(Published::nothing());
+            self.published = self.slot.load();
+            return;
+        }
+        let here = self
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.url.url().to_string());
+        if self
+            .grant
+            .as_ref()
+            .is_some_and(|grant| Some(&grant.upstream_url) != here.as_ref())
+        {
+            // The stored sign-in stays, for the case that the address comes back.
+            self.grant = None;
+            self.event(Event::SignedOut(LoginReason::Never), ctx);
+            self.drop_credential();
+        }
+    }
+}
