@@ -13,10 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::actor::Deps;
 use crate::actor::directory::Directory;
 use crate::actor::pending::PendingLogins;
 use crate::actor::upkeep::{Roll, write_roll};
-use crate::actor::{Deps, Settle};
 use crate::api;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{self, Changes, Config, Inputs, LogFormat};
@@ -325,14 +325,13 @@ impl Running {
         }
         tending.abort();
         // A refresh in flight may bring the only copy of a rotated token.
-        for account in self.directory.accounts() {
-            let settled = self.directory.send(&account, || Settle);
-            if tokio::time::timeout(Duration::from_secs(35), settled)
-                .await
-                .is_err()
-            {
-                warn!(%account, "a refresh did not end in time");
-            }
+        self.directory.deps().store.end_refreshes();
+        let settled = self.directory.settle();
+        if tokio::time::timeout(Duration::from_secs(45), settled)
+            .await
+            .is_err()
+        {
+            warn!("a refresh did not end in time");
         }
         write_roll(&self.directory, &mut Roll::default()).await;
         commands.stop(false).await;
@@ -387,19 +386,24 @@ fn reloader(
             .map_err(|error| failed("an upstream's address cannot be used", error))?;
         let config = Arc::new(loaded.config);
         deps.config.store(Arc::clone(&config));
-        state.plan.store(Arc::new(plan));
         directory.forgive();
         let wanted: Vec<_> = config.accounts().map(|(_, account)| account).collect();
         for account in directory.accounts() {
-            if wanted.contains(&account) {
+            let anew = changes
+                .changed
+                .iter()
+                .any(|change| change.identity && change.upstream.name == account.upstream);
+            if wanted.contains(&account) && !anew {
                 directory.reconfigure(&account);
             } else {
+                // A changed upstream gets a new manager, which looks at what is stored for it.
                 directory.close_account(&account);
             }
         }
         for account in &wanted {
             directory.open_account(account);
         }
+        state.plan.store(Arc::new(plan));
         let mut report = api::Reloaded::unchanged();
         report.added = changes
             .added

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 
 use super::session::Session;
 use super::token_manager::TokenManager;
-use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, UnknownAccount};
+use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, Settle, UnknownAccount};
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
@@ -118,6 +118,23 @@ impl Directory {
         }
         self.0.deps.ledger.slot(account).retract();
         self.0.deps.pending.forget(account);
+    }
+
+    /// Waits until what running refreshes bring is durable, for actors that are leaving as well.
+    pub async fn settle(&self) {
+        let settled = self.everybody().into_iter().map(|addr| addr.send(Settle));
+        // One that has died has nothing to wait for.
+        futures_util::future::join_all(settled).await;
+    }
+
+    fn everybody(&self) -> Vec<Addr<TokenManager>> {
+        let mut all: Vec<_> = lock(&self.0.leaving).values().cloned().collect();
+        all.extend(
+            lock(&self.0.managers)
+                .values()
+                .map(|entry| entry.addr.clone()),
+        );
+        all
     }
 
     /// Lets the actor of `account` look at the configuration again.

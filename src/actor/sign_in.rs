@@ -1,6 +1,7 @@
 //! The part of a token manager that signs a person in. One sign-in an account is under way at a
 //! time; whoever asks for one meanwhile gets the same link (protocol.md OC-51).
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -34,11 +35,14 @@ pub(super) struct SignIn {
     /// Who issued the latest sign-in, also after it was lost.
     pub(super) issuer: Option<String>,
     timer: Option<SpawnHandle>,
+    /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
+    given_up: u64,
 }
 
 impl TokenManager {
     /// Gives up a sign-in that is under way.
     pub(super) fn abandon_sign_in(&mut self) {
+        self.sign_in.given_up += 1;
         if self.sign_in.pending.take().is_some() {
             self.conclude(LoginOutcome::Failed(LoginFault::Abandoned));
         }
@@ -335,14 +339,22 @@ impl Handler<FinishLogin> for TokenManager {
             }
         };
         let facts = exchange.facts.clone();
+        let given_up = self.sign_in.given_up;
         let call = self.authority.exchange(exchange);
         let store = self.deps.store.clone();
         let work = call.into_actor(self).then(move |result, act, _| {
             // Only now: a refresh may have published another generation meanwhile.
             let generation = act.machine.generation().next();
+            let wanted = act.sign_in.given_up == given_up;
+            let authority = Rc::clone(&act.authority);
             let save = async move {
                 let tokens = result?;
                 let grant = facts.grant(&tokens, generation);
+                if !wanted {
+                    // Somebody signed out meanwhile: nobody may go on holding what this brought.
+                    authority.revoke(&grant, Some(&tokens.access)).await;
+                    return Err(LoginFault::Abandoned);
+                }
                 store.put_grant(grant.clone()).await.map_err(store_fault)?;
                 store.check_key().await.map_err(store_fault)?;
                 Ok::<_, LoginFault>((grant, tokens.access))
@@ -351,10 +363,15 @@ impl Handler<FinishLogin> for TokenManager {
         });
         Box::pin(work.map(|saved, act, ctx| {
             let outcome = match saved {
-                Ok((grant, access)) => {
+                Ok((mut grant, access)) => {
                     info!(account = %act.account, "signed in");
+                    grant.generation = act.machine.generation().next();
                     act.sign_in.issuer = Some(grant.issuer.clone());
-                    act.take_grant(grant, access, ctx);
+                    act.take_grant(grant.clone(), access, ctx);
+                    // Once more: a refresh of the former grant, or its end, may have been written
+                    // between the first time and this moment, from which on it counts no more.
+                    let store = act.deps.store.clone();
+                    act.beside(async move { store.put_grant(grant).await }, ctx);
                     LoginOutcome::Succeeded(Box::new(act.status()))
                 }
                 Err(fault) => LoginOutcome::Failed(fault),

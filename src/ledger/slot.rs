@@ -25,6 +25,8 @@ pub struct Published {
     pub generation: Generation,
     /// Whose it is; set by the slot.
     pub epoch: Epoch,
+    /// The URL of the upstream that it was obtained for; `None` where nothing is known of that.
+    pub upstream: Option<Arc<str>>,
 }
 
 /// A token holds bytes that no header may carry.
@@ -44,7 +46,20 @@ impl Published {
             refresh_at,
             generation: credential.generation,
             epoch: Epoch::default(),
+            upstream: None,
         })
+    }
+
+    /// Says which upstream it was obtained for: it is sent to no other one.
+    #[must_use]
+    pub fn for_upstream(mut self, url: &str) -> Self {
+        self.upstream = Some(url.into());
+        self
+    }
+
+    /// Whether it may be sent to the upstream at `url`.
+    pub fn is_for(&self, url: &str) -> bool {
+        self.upstream.as_deref().is_none_or(|own| own == url)
     }
 
     /// What is published for an upstream that needs no credential.
@@ -55,6 +70,7 @@ impl Published {
             refresh_at: Timestamp::MAX,
             generation: Generation::default(),
             epoch: Epoch::default(),
+            upstream: None,
         }
     }
 

@@ -101,6 +101,9 @@ pub enum StoreError {
     /// The keyring said no.
     #[error("the keyring refused: {0}")]
     Refused(String),
+    /// The daemon stops.
+    #[error("doorward is stopping")]
+    Stopping,
     /// No answer in time.
     #[error("the keyring or the disk did not answer within {} s", .waited.as_secs())]
     Slow {
@@ -182,6 +185,7 @@ impl StoreError {
             | Self::Exposed(_)
             | Self::Path(_)
             | Self::Backend(_)
+            | Self::Stopping
             | Self::Closed => return None,
         })
     }

@@ -15,6 +15,7 @@ mod seal;
 
 pub use error::{Health, KeyPlace, StoreError, StoreStatus};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ type Job = Box<dyn FnOnce(&mut Open) + Send>;
 #[derive(Clone, Debug)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
+    /// Whether refreshes may still begin.
+    refreshes: Arc<AtomicBool>,
 }
 
 /// What the key in its place is like.
@@ -107,7 +110,10 @@ impl Store {
             );
         spawned.map_err(|error| StoreError::Backend(error.to_string()))?;
         answer.await.map_err(|_| StoreError::Closed)??;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            refreshes: Arc::new(AtomicBool::new(true)),
+        })
     }
 
     /// A store that keeps everything in memory under a random key, and forgets it.
@@ -135,9 +141,17 @@ impl Store {
         account: &AccountRef,
         intent: RefreshIntent,
     ) -> Result<(), StoreError> {
+        if !self.refreshes.load(Ordering::SeqCst) {
+            return Err(StoreError::Stopping);
+        }
         let account = account.clone();
         self.records(move |records| records.begin_refresh(&account, intent))
             .await
+    }
+
+    /// Lets no refresh begin any more: what one brings could not be kept by a daemon that stops.
+    pub fn end_refreshes(&self) {
+        self.refreshes.store(false, Ordering::SeqCst);
     }
 
     /// Takes an intent back: the refresh token was certainly not used up.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
 
-use crate::ledger::{Ledger, Slot};
+use crate::ledger::{Ledger, Published, Slot};
 use crate::model::id::AccountRef;
 use crate::model::route::{BadBase, Base};
 use crate::transport::{Limits, Peer, TlsTrust};
@@ -130,6 +131,8 @@ pub struct RouteEntry {
     pub base: Base,
     /// Its server.
     pub peer: Arc<Peer>,
+    /// The same as grants name it.
+    resource: String,
     /// `Host` of its server.
     pub host: HeaderValue,
     /// Where its credential is published.
@@ -150,8 +153,10 @@ impl RouteEntry {
             origin: Arc::clone(base.origin()),
             trust: spec.trust.clone(),
         });
+        let resource = Url::parse(&spec.url).map_err(|_| BadBase::Host)?.into();
         Ok(Self {
             peer,
+            resource,
             slot: ledger.slot(&spec.account),
             base,
             host,
@@ -167,9 +172,16 @@ impl RouteEntry {
         &self.spec.account
     }
 
+    /// Whether `held` may be sent here. A slot is one account's, and an account's URL can change
+    /// while its credential is on the way.
+    pub fn takes(&self, held: &Published) -> bool {
+        let needs_one = self.spec.auth == RouteAuth::Injected;
+        held.is_for(&self.resource) && (held.header.is_some() || !needs_one)
+    }
+
     /// A place among the running calls; where all are taken, in the order of asking. `None`: none
     /// became free in time, or too many wait already.
-    pub async fn begin(&self) -> Option<Running> {
+    pub async fn begin(&self, patience: Duration) -> Option<Running> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(Running(place));
         }
@@ -178,7 +190,7 @@ impl RouteEntry {
             return None;
         }
         let turn = Arc::clone(&self.places).acquire_owned();
-        let place = tokio::time::timeout(self.spec.queue_timeout, turn).await;
+        let place = tokio::time::timeout(patience, turn).await;
         place.ok()?.ok().map(Running)
     }
 

@@ -16,7 +16,7 @@ use super::routes::{RouteAuth, RouteEntry};
 use crate::api::{Step, StepResult, TestReport, Trouble};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::fault::CredentialError;
+use crate::model::fault::{CredentialError, LoginReason};
 use crate::model::id::Generation;
 use crate::model::time::{Timestamp, brief};
 use crate::transport::{Call, Connection, HyperTransport, RequestBody, UpstreamTransport};
@@ -112,7 +112,15 @@ impl Trial {
         &self,
         rejected: Option<Generation>,
     ) -> Result<Arc<Published>, CredentialError> {
-        self.state.source.ask(self.route.account(), rejected).await
+        let held = self
+            .state
+            .source
+            .ask(self.route.account(), rejected)
+            .await?;
+        if self.route.takes(&held) {
+            return Ok(held);
+        }
+        Err(CredentialError::LoginRequired(LoginReason::Never))
     }
 
     async fn sign_in(&mut self) -> Held {

@@ -220,3 +220,67 @@ async fn a_session_lives_with_its_process_and_its_end_is_durable() {
     late.ended().cancelled().await;
     assert_eq!(late.ending().expect("set").by, EndedBy::ProcessExit);
 }
+
+/// A daemon that stops must not begin what it cannot keep.
+#[actix_web::test]
+async fn no_refresh_begins_once_the_daemon_stops_and_running_ones_are_kept() {
+    let mut world = World::new().await;
+    let asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    let running = world.presented().await;
+    world.directory.deps().store.end_refreshes();
+    // One that left is waited for as well as those that stay.
+    world.directory.close_account(&world.account);
+    let directory = world.directory.clone();
+    let settled = actix_rt::spawn(async move { directory.settle().await });
+    running.rotate(2, world.clock.now());
+    settled.await.expect("no panic");
+    let stored = world.stored().await;
+    assert_eq!(stored.refresh.expect("kept").expose(), "refresh-2");
+    drop(asked);
+
+    world.directory.open_account(&world.account);
+    let refused = world.directory.ask(&world.account, None).await;
+    assert!(
+        refused.is_err(),
+        "nothing is known, and nothing may be asked for"
+    );
+    assert!(
+        world.presented.try_recv().is_err(),
+        "no token was presented"
+    );
+}
+
+/// The sign-out of one sign-in is not that of the next.
+#[actix_web::test]
+async fn a_sign_out_that_takes_its_time_spares_the_sign_in_that_came_meanwhile() {
+    let world = World::new().await;
+    let leave = world.hold_revocations();
+    let (directory, account) = (world.directory.clone(), world.account.clone());
+    let signing_out = actix_rt::spawn(async move {
+        let logout = || doorward::actor::Logout { local: false };
+        directory.send(&account, logout).await
+    });
+    leave.held().await;
+    let mut next = world.stored().await;
+    next.refresh = Some(doorward::model::secret::RefreshToken::new("another"));
+    let store = &world.directory.deps().store;
+    store.put_grant(next).await.expect("kept");
+    leave.release();
+    signing_out
+        .await
+        .expect("no panic")
+        .expect("it lives")
+        .expect("kept");
+    let stored = world.stored().await;
+    assert_eq!(stored.refresh.expect("kept").expose(), "another");
+}
+
+#[actix_web::test]
+async fn a_credential_says_for_which_upstream_it_is() {
+    let mut world = World::new().await;
+    let asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    world.presented().await.rotate(2, world.clock.now());
+    let held = asked.await.expect("no panic").expect("a credential");
+    assert!(held.is_for("https://mcp.example.com/mcp"));
+    assert!(!held.is_for("https://mcp.example.net/mcp"));
+}

@@ -139,7 +139,11 @@ impl TokenManager {
         // Twice, since a published credential belongs to the slot and answers need it as well.
         match Published::bearer(&credential, refresh_at) {
             Ok(published) => {
-                self.slot.publish(published);
+                let url = self.grant.as_ref().map(|grant| &grant.upstream_url);
+                self.slot.publish(match url {
+                    Some(url) => published.for_upstream(url),
+                    None => published,
+                });
                 self.published = self.slot.load();
                 info!(account = %self.account, %generation, "credential published");
             }

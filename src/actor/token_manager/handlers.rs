@@ -9,7 +9,6 @@ use crate::actor::directory::Stop;
 use crate::actor::{
     Abandon, Ask, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle, Status,
 };
-use crate::ledger::Published;
 use crate::model::fault::{CredentialError, LoginReason};
 use crate::model::record::SignedOutRecord;
 use crate::model::refresh::{Event, Waiter};
@@ -114,12 +113,21 @@ impl Handler<Logout> for TokenManager {
             Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
             _ => None,
         };
+        let held = grant.as_ref().map(|grant| grant.refresh.clone());
         let work = async move {
             let said = match revoke {
                 Some(revoke) => Some(revoke.await),
                 None => None,
             };
-            store.delete_grant(&account, record).await?;
+            match held {
+                // A sign-in that came in while the provider took its time is another one.
+                Some(Some(token)) => {
+                    store
+                        .delete_grant_if_equal(&account, &token, record)
+                        .await?;
+                }
+                Some(None) | None => store.delete_grant(&account, record).await?,
+            }
             info!(%account, "signed out");
             Ok(match grant {
                 Some(_) => LogoutReport::Forgotten(said),
@@ -156,29 +164,10 @@ impl Handler<Stop> for TokenManager {
 impl Handler<Reconfigure> for TokenManager {
     type Result = ();
 
-    fn handle(&mut self, _: Reconfigure, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Reconfigure, _: &mut Self::Context) {
         let config = self.deps.config.load_full();
         self.upstream = config.upstreams.get(&self.account.upstream).cloned();
         let (policy, retry) = policies(&self.deps);
         self.machine.set_policy(policy, retry);
-        if !self.is_oauth() {
-            self.slot.publish(Published::nothing());
-            self.published = self.slot.load();
-            return;
-        }
-        let here = self
-            .upstream
-            .as_ref()
-            .map(|upstream| upstream.url.url().to_string());
-        if self
-            .grant
-            .as_ref()
-            .is_some_and(|grant| Some(&grant.upstream_url) != here.as_ref())
-        {
-            // The stored sign-in stays, for the case that the address comes back.
-            self.grant = None;
-            self.event(Event::SignedOut(LoginReason::Never), ctx);
-            self.drop_credential();
-        }
     }
 }

@@ -255,7 +255,7 @@ impl TokenManager {
     }
 
     /// Runs `work` beside the actor; a failure is logged.
-    fn beside(
+    pub(super) fn beside(
         &mut self,
         work: impl Future<Output = Result<(), StoreError>> + 'static,
         ctx: &mut Context<Self>,

@@ -156,7 +156,11 @@ impl Machine {
             code,
             reason: reason.clone(),
         });
-        // The held token is good until it ends, whatever became of the refresh token.
+        // The held token is good until it ends, whatever became of the refresh token, unless the
+        // resource has said that it is not.
+        if self.held.is_some_and(|held| held.rejected) {
+            effects.push(Effect::Retract);
+        }
         self.answer_all(now, &CredentialError::LoginRequired(reason), effects);
     }
 

@@ -10,7 +10,7 @@ use super::super::AgentState;
 use super::super::routes::RouteEntry;
 use super::message::Kind;
 use crate::ledger::Published;
-use crate::model::fault::CredentialError;
+use crate::model::fault::{CredentialError, LoginReason};
 use crate::model::id::Generation;
 use crate::model::token::Freshness;
 
@@ -22,7 +22,7 @@ const HANDSHAKE_HOLD: Duration = Duration::from_secs(8);
 pub(super) fn published(state: &AgentState, route: &RouteEntry) -> Option<Arc<Published>> {
     let now = state.clock.now();
     route.slot.touch(now);
-    let held = route.slot.load()?;
+    let held = route.slot.load().filter(|held| route.takes(held))?;
     match held.freshness(now) {
         Freshness::Fresh => {}
         Freshness::Aging => {
@@ -61,7 +61,9 @@ pub(super) async fn obtain(
             _ => asking.await,
         };
         let error = match answer {
-            Ok(held) => return Ok(held),
+            Ok(held) if route.takes(&held) => return Ok(held),
+            // The upstream of this call is another one by now.
+            Ok(_) => return Err(CredentialError::LoginRequired(LoginReason::Never)),
             Err(error) => error,
         };
         let worth_waiting = match kind {

@@ -17,7 +17,7 @@ use super::super::routes::{RouteAuth, Running};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::mcp::{self, Named};
-use super::message::Asked;
+use super::message::{Asked, Kind};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::trouble::{
@@ -30,6 +30,8 @@ use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, Upst
 
 /// The longest body of a refused answer that is read so that its connection can be used again.
 const SMALL: u64 = 64 << 10;
+/// How long a handshake waits for its turn, beside the time that it may wait for a credential.
+const HANDSHAKE_TURN: Duration = Duration::from_secs(2);
 /// How long that may take.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -77,13 +79,14 @@ async fn exchange(
     let named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
     named.fits(call, &proof)?;
-    let running = call.route.begin().await.ok_or_else(|| {
-        let max = call.route.spec.max_concurrency;
-        problem(call, Code::Busy)
-            .with("n", max)
-            .with("max", max)
-            .retry_after(Duration::from_secs(1))
-    })?;
+    let kind = Asked::of(body.bytes()).kind();
+    let mut running = turn(call, kind).await?;
+    if matches!(proof, Proof::Held(_))
+        && let Some(held) = credential::published(&worker.state, &call.route)
+    {
+        // The one of before may have aged while this call waited for its turn.
+        proof = Proof::Held(held);
+    }
     let mut connection = Connection::Any;
     let mut replayed = false;
     loop {
@@ -131,13 +134,32 @@ async fn exchange(
                 .with("detail", reason)
                 .into());
         }
-        let kind = Asked::of(body.bytes()).kind();
         let rejected = Some(used.generation);
+        // Who waits for a person must not keep others from finding out that they have to.
+        drop(running);
         let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
         proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
+        running = turn(call, kind).await?;
         named.fits(call, &proof)?;
         replayed = true;
     }
+}
+
+/// Waits for a place among the running calls.
+async fn turn(call: &Call, kind: Option<Kind>) -> Result<Running, Trouble> {
+    let patience = match kind {
+        Some(Kind::Handshake) => call.route.spec.queue_timeout.min(HANDSHAKE_TURN),
+        _ => call.route.spec.queue_timeout,
+    };
+    let place = call.route.begin(patience).await;
+    place.ok_or_else(|| {
+        let max = call.route.spec.max_concurrency;
+        problem(call, Code::Busy)
+            .with("n", max)
+            .with("max", max)
+            .retry_after(Duration::from_secs(1))
+            .into()
+    })
 }
 
 async fn proof(

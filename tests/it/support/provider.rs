@@ -1,7 +1,7 @@
 //! An authorization server in memory, which does what a real one cannot be told to do.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_rt::Arbiter;
@@ -23,7 +23,7 @@ use doorward::oauth::{
 };
 use doorward::store::Store;
 use futures_util::future::{LocalBoxFuture, pending};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) const LIFE: Duration = Duration::from_hours(1);
 const UPSTREAM: &str = "https://mcp.example.com/mcp";
@@ -62,7 +62,29 @@ impl Presented {
     }
 }
 
-struct Prompted(mpsc::UnboundedSender<Presented>);
+struct Prompted {
+    present: mpsc::UnboundedSender<Presented>,
+    revoking: Arc<Mutex<Option<Arc<Gate>>>>,
+}
+
+/// Where revocations wait.
+#[derive(Default)]
+pub(crate) struct Gate {
+    held: Notify,
+    open: Notify,
+}
+
+impl Gate {
+    /// Until one waits.
+    pub(crate) async fn held(&self) {
+        self.held.notified().await;
+    }
+
+    /// Lets it go.
+    pub(crate) fn release(&self) {
+        self.open.notify_one();
+    }
+}
 
 impl Authority for Prompted {
     fn discover(
@@ -94,7 +116,7 @@ impl Authority for Prompted {
         let token = grant.refresh.as_ref().expect("a refresh token");
         let refresh = token.expose().to_owned();
         // A test that is over listens no more.
-        let _ = self.0.send(Presented { refresh, answer });
+        let _ = self.present.send(Presented { refresh, answer });
         Box::pin(async move {
             match answered.await {
                 Ok(Outcome::Tokens(tokens)) => Ok(tokens),
@@ -109,7 +131,14 @@ impl Authority for Prompted {
         _: &GrantRecord,
         _: Option<&AccessToken>,
     ) -> LocalBoxFuture<'static, Revocation> {
-        Box::pin(async { Revocation::Done })
+        let gate = self.revoking.lock().expect("unpoisoned").clone();
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.held.notify_one();
+                gate.open.notified().await;
+            }
+            Revocation::Done
+        })
     }
 
     fn deregister(&self, _: &ClientRecord) -> LocalBoxFuture<'static, Revocation> {
@@ -123,6 +152,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) account: AccountRef,
     pub(crate) presented: mpsc::UnboundedReceiver<Presented>,
+    revoking: Arc<Mutex<Option<Arc<Gate>>>>,
 }
 
 impl World {
@@ -142,13 +172,20 @@ impl World {
         let text = format!("[upstreams.up]\nurl = \"{UPSTREAM}\"\n");
         let config = config::parse(&text, &inputs).expect("valid").config;
         let (present, presented) = mpsc::unbounded_channel();
+        let revoking = Arc::new(Mutex::default());
+        let gates = Arc::clone(&revoking);
         let deps = Deps {
             clock: clock.clone(),
             random,
             ledger: Arc::new(Ledger::new()),
             store,
             config: Arc::new(ArcSwap::from_pointee(config)),
-            authority: Arc::new(move || Rc::new(Prompted(present.clone()))),
+            authority: Arc::new(move || {
+                Rc::new(Prompted {
+                    present: present.clone(),
+                    revoking: Arc::clone(&gates),
+                })
+            }),
             pending: Arc::new(PendingLogins::default()),
             origin: "http://127.0.0.1:5177".into(),
         };
@@ -159,7 +196,15 @@ impl World {
             clock,
             account,
             presented,
+            revoking,
         }
+    }
+
+    /// Makes revocations wait from now on.
+    pub(crate) fn hold_revocations(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        *self.revoking.lock().expect("unpoisoned") = Some(Arc::clone(&gate));
+        gate
     }
 
     /// The next refresh token that is presented.

@@ -314,6 +314,11 @@ impl World {
                             rejected: Some(_),
                             ..
                         }
+                        // Nothing can replace a token that the resource had rejected before.
+                        | Event::Failed {
+                            failure: RefreshFailure::Rejected(_),
+                            ..
+                        }
                 ),
                 "{event:?}"
             ),
