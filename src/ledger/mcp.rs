@@ -1,16 +1,23 @@
-//! The MCP sessions that agents opened: whose they are. Requests that name none do not come here;
+//! The MCP sessions that agents opened: whose they are, what stands for them upstream, and what it
+//! takes to open them anew. Requests that name none do not come here;
 //! those that do read a sharded table. Only the opening and the end of a session take a lock that
 //! all share.
 
 use std::hash::BuildHasherDefault;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
+use bytes::Bytes;
 use dashmap::DashMap;
+use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use super::DigestHasher;
 use crate::model::id::{AccountRef, SessionId};
-use crate::model::mcp::{Epoch, Limits, Opened, Opener, Roll};
+use crate::model::mcp::{
+    Attempts, Change, Epoch, Limits, Opened, Opener, Roll, Seen, Subscriptions,
+};
 
 /// What is kept: far more than agents have open, and some megabytes at most.
 const LIMITS: Limits = Limits {
@@ -37,11 +44,115 @@ impl McpKey {
     }
 }
 
-/// One MCP session.
+/// One MCP session, as its agent knows it.
 #[derive(Debug)]
 pub struct McpSession {
+    /// The id that the agent was told, and uses for ever.
+    pub told: HeaderValue,
+    /// The agent's own `initialize`, where it can be sent again.
+    pub hello: Option<Bytes>,
+    life: ArcSwap<Life>,
+    failures: AtomicU64,
+    subscriptions: Mutex<Subscriptions>,
+    /// Held by the one request that opens it anew.
+    turn: tokio::sync::Mutex<Attempts>,
+}
+
+/// What stands for an MCP session upstream: at first what the agent was told, and something else
+/// once it had to be opened anew.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// How often it was opened anew.
+    pub number: u64,
+    /// Its id there; `None` where the upstream gave none any more.
+    pub id: Option<HeaderValue>,
     /// How it came to be.
     pub opened: Opened,
+}
+
+/// What is known of a session when it begins.
+#[derive(Debug)]
+pub struct News {
+    /// The agent session that was told of it.
+    pub by: Option<SessionId>,
+    /// The sign-in it was opened under.
+    pub under: Option<Epoch>,
+    /// The agent's own `initialize`.
+    pub hello: Option<Bytes>,
+}
+
+/// The right to open a session anew.
+pub type Turn<'a> = tokio::sync::MutexGuard<'a, Attempts>;
+
+impl McpSession {
+    fn new(told: HeaderValue, hello: Option<Bytes>, opened: Opened) -> Self {
+        Self {
+            life: ArcSwap::from_pointee(Life {
+                number: 0,
+                id: Some(told.clone()),
+                opened,
+            }),
+            told,
+            hello,
+            failures: AtomicU64::new(0),
+            subscriptions: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What stands for it upstream now.
+    pub fn life(&self) -> Arc<Life> {
+        self.life.load_full()
+    }
+
+    /// What a request knows that found it in `life`.
+    pub fn seen(&self, life: &Life) -> Seen {
+        Seen {
+            life: life.number,
+            failures: self.failures.load(Ordering::Acquire),
+        }
+    }
+
+    /// Waits until nobody else opens it anew.
+    pub async fn turn(&self) -> Turn<'_> {
+        self.turn.lock().await
+    }
+
+    /// Notes what stands for it upstream from now on. For the one who has the turn.
+    pub fn begin(&self, _: &Turn<'_>, id: Option<HeaderValue>, under: Option<Epoch>) -> Arc<Life> {
+        let before = self.life();
+        let life = Arc::new(Life {
+            number: before.number + 1,
+            id,
+            opened: Opened {
+                under,
+                ..before.opened
+            },
+        });
+        self.life.store(Arc::clone(&life));
+        life
+    }
+
+    /// Notes that opening it anew failed. For the one who has the turn.
+    pub fn fail(&self, _: &Turn<'_>) {
+        self.failures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that the upstream agreed to a change of what it is subscribed to.
+    pub fn subscribe(&self, change: Change) {
+        self.subscriptions().apply(change);
+    }
+
+    /// The requests that subscribe to the same again.
+    pub fn resubscribe(&self) -> Vec<String> {
+        self.subscriptions().requests()
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The MCP sessions of all accounts.
@@ -66,20 +177,26 @@ impl McpSessions {
         self.sessions.get(key).map(|session| Arc::clone(&session))
     }
 
-    /// Notes that the upstream told the agent session `by` this id, under the sign-in `under`.
-    pub fn open(&self, key: McpKey, by: Option<SessionId>, under: Option<Epoch>) {
+    /// Notes that the upstream told an agent session a new id, how that came to be, and what it
+    /// takes to do it again.
+    pub fn open(&self, account: &AccountRef, id: &HeaderValue, news: News) {
+        let key = McpKey::of(account, id.as_bytes());
         let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match self.find(&key) {
-            Some(known) => known.opened.again(by, under),
+            Some(known) => known.life().opened.again(news.by, news.under),
             None => Opened {
-                by: Opener::One(by),
-                under,
+                by: Opener::One(news.by),
+                under: news.under,
             },
         };
-        for gone in roll.add(by, key, 0) {
+        let bytes = news.hello.as_ref().map_or(0, Bytes::len);
+        for gone in roll.add(news.by, key, bytes) {
             self.sessions.remove(&gone);
         }
-        self.sessions.insert(key, Arc::new(McpSession { opened }));
+        // What several agents share is not for one of them to open anew.
+        let hello = news.hello.filter(|_| opened.by != Opener::Several);
+        let session = McpSession::new(id.clone(), hello, opened);
+        self.sessions.insert(key, Arc::new(session));
     }
 
     /// Forgets a session that the upstream ended.
@@ -126,16 +243,23 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_the_oldest_goes_first() {
         let table = McpSessions::default();
-        let owner = |number: u64| Some(SessionId::from_random(number));
+        let account: AccountRef = "a".parse().expect("a name");
+        let open = |id: &str, owner: u64| {
+            let news = News {
+                by: Some(SessionId::from_random(owner)),
+                under: None,
+                hello: None,
+            };
+            table.open(&account, &HeaderValue::from_str(id).expect("a value"), news);
+        };
         for number in 0..=LIMITS.each {
-            table.open(key("a", &number.to_string()), owner(1), None);
+            open(&number.to_string(), 1);
         }
         assert_eq!(table.len(), LIMITS.each);
         assert!(table.find(&key("a", "0")).is_none());
         assert!(table.find(&key("a", "1")).is_some());
         for number in 0..2 * LIMITS.all {
-            let id = format!("x{number}");
-            table.open(key("a", &id), owner(2 + number as u64), None);
+            open(&format!("x{number}"), 2 + number as u64);
         }
         assert_eq!(table.len(), LIMITS.all);
         assert!(table.find(&key("a", "1")).is_none());

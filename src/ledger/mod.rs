@@ -19,7 +19,7 @@ mod slot;
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
-pub use mcp::{McpKey, McpSession, McpSessions};
+pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
 pub use slot::{Published, Slot};
 
 /// A digest is uniform already: its first eight bytes are the hash.

@@ -3,11 +3,12 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -122,6 +123,14 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// What was read of it already and still comes.
+    ahead: Option<Box<Ahead>>,
+}
+
+#[derive(Default)]
+struct Ahead {
+    bytes: BytesMut,
+    failed: Option<ForwardError>,
 }
 
 impl ResponseBody {
@@ -129,21 +138,47 @@ impl ResponseBody {
         let mut body = Self {
             incoming,
             lease: Some(lease),
+            ahead: None,
         };
-        if body.is_finished() {
+        if body.incoming.is_end_stream() {
             body.release();
         }
         body
     }
 
+    /// Reads ahead, and gives the whole rest where it is not longer than `limit`. Nothing is lost
+    /// by it, whether it comes to its end or not: what was read is read again from here.
+    pub async fn look(&mut self, limit: usize) -> Option<&[u8]> {
+        loop {
+            let read = self.ahead.as_ref().map_or(0, |ahead| ahead.bytes.len());
+            if read > limit {
+                return None;
+            }
+            match poll_fn(|cx| self.poll_incoming(cx)).await {
+                Some(Ok(chunk)) => {
+                    let ahead = self.ahead.get_or_insert_default();
+                    ahead.bytes.extend_from_slice(&chunk);
+                }
+                Some(Err(error)) => {
+                    self.ahead.get_or_insert_default().failed = Some(error);
+                    return None;
+                }
+                None => break,
+            }
+        }
+        Some(self.ahead.as_ref().map_or(&[], |ahead| &ahead.bytes))
+    }
+
     /// Its announced length, less what has been read of it.
     pub fn length(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        let ahead = self.ahead.as_ref().map_or(0, |ahead| ahead.bytes.len());
+        let rest = self.incoming.size_hint().exact()?;
+        Some(rest + ahead as u64)
     }
 
     /// Whether nothing more comes.
     pub fn is_finished(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.ahead.is_none() && self.incoming.is_end_stream()
     }
 
     fn release(&mut self) {
@@ -161,16 +196,14 @@ impl fmt::Debug for ResponseBody {
     }
 }
 
-impl Stream for ResponseBody {
-    type Item = Result<Bytes, ForwardError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl ResponseBody {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         loop {
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     // Trailers are discarded (RFC 9110 §6.5.1), never merged into the head.
                     if let Ok(chunk) = frame.into_data() {
-                        if self.is_finished() {
+                        if self.incoming.is_end_stream() {
                             self.release();
                         }
                         return Poll::Ready(Some(Ok(chunk)));
@@ -186,5 +219,28 @@ impl Stream for ResponseBody {
                 }
             }
         }
+    }
+}
+
+impl Stream for ResponseBody {
+    type Item = Result<Bytes, ForwardError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(ahead) = self.ahead.take() {
+            let Ahead { bytes, failed } = *ahead;
+            if let Some(error) = failed {
+                if bytes.is_empty() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                self.ahead = Some(Box::new(Ahead {
+                    bytes: BytesMut::new(),
+                    failed: Some(error),
+                }));
+            }
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(bytes.freeze())));
+            }
+        }
+        self.poll_incoming(cx)
     }
 }

@@ -4,13 +4,29 @@
 //! best practices, Session Hijacking). The revisions after those have no sessions, and their
 //! requests come nowhere near this.
 
+mod hello;
 mod identity;
+mod loss;
+mod repair;
 mod roll;
+mod subscriptions;
 
+pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
 pub use identity::{Epoch, Identity, Likeness};
+pub use loss::{LONGEST_ANSWER, LossOf, is_lost, is_suspicious};
+pub use repair::{Attempts, Course, Seen};
 pub use roll::{Limits, Roll};
+pub use subscriptions::{Change, Subscriptions};
+
+use serde::de::DeserializeOwned;
 
 use super::id::SessionId;
+
+/// Reads a JSON object; a structure would be read from a list as well.
+fn object<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    let object = text.trim_ascii_start().first() == Some(&b'{');
+    object.then(|| serde_json::from_slice(text).ok()).flatten()
+}
 
 /// Which agent sessions were told an id by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

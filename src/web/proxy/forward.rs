@@ -16,8 +16,9 @@ use super::super::respond;
 use super::super::routes::{RouteAuth, Running};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
-use super::mcp::{self, Named};
+use super::mcp::{self, Name, Named};
 use super::message::{Asked, Kind};
+use super::repair::{self, LAST_EVENT};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::trouble::{
@@ -76,9 +77,8 @@ async fn exchange(
     call: &mut Call,
     body: &mut Outbound,
 ) -> Result<(Response<ResponseBody>, Running), Trouble> {
-    let named = Named::of(worker, request, call)?;
+    let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
-    named.fits(call, &proof)?;
     let kind = Asked::of(body.bytes()).kind();
     let mut running = turn(call, kind).await?;
     if matches!(proof, Proof::Held(_))
@@ -87,19 +87,26 @@ async fn exchange(
         // The one of before may have aged while this call waited for its turn.
         proof = Proof::Held(held);
     }
+    repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
-    let mut replayed = false;
+    let (mut replayed, mut repaired) = (false, false);
     loop {
         let Some(content) = body.next() else {
             return Err(unrepeatable(call).into());
         };
+        let name = Name::of(named.as_ref());
+        let mut outgoing = outgoing(worker, request, call, &proof, &name, content);
+        if repaired {
+            // Its stream went with the session.
+            outgoing.headers_mut().remove(&LAST_EVENT);
+        }
         let sent = transport::Call {
             peer: &call.route.peer,
-            request: outgoing(worker, request, call, &proof, content),
+            request: outgoing,
             limits: call.route.spec.limits,
             connection,
         };
-        let response = match worker.transport.send(sent).await {
+        let mut response = match worker.transport.send(sent).await {
             Ok(response) => response,
             Err(ForwardError::Broken(Break::Stale))
                 if connection == Connection::Any
@@ -112,36 +119,46 @@ async fn exchange(
             }
             Err(error) => return Err(transport_trouble(call, error)),
         };
-        let injected = call.route.spec.auth == RouteAuth::Injected;
-        let Proof::Held(used) = &proof else {
-            mcp::note(worker, request, call, &named, &proof, &response);
-            return Ok((response, running));
-        };
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if let Proof::Held(used) = &proof {
+            if response.status() == StatusCode::UNAUTHORIZED {
+                let reason = challenge::parameter(response.headers(), "error")
+                    .unwrap_or_else(|| "it gave no reason".to_owned());
+                drain(response).await;
+                if replayed {
+                    call.route.slot.mark_vain(used.generation);
+                    return Err(problem(call, Code::UpstreamRejected)
+                        .with("detail", reason)
+                        .into());
+                }
+                let rejected = Some(used.generation);
+                // Who waits for a person must not keep others from finding out that they have to.
+                drop(running);
+                let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
+                proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
+                running = turn(call, kind).await?;
+                repair::prepare(worker, request, call, &mut named, &proof).await?;
+                replayed = true;
+                continue;
+            }
             call.route.slot.mark_accepted(used.generation);
-            if injected && let Some(problem) = wants_scope(call, &response) {
+            if call.route.spec.auth == RouteAuth::Injected
+                && let Some(problem) = wants_scope(call, &response)
+            {
                 return Err(problem.into());
             }
-            mcp::note(worker, request, call, &named, &proof, &response);
-            return Ok((response, running));
         }
-        let reason = challenge::parameter(response.headers(), "error")
-            .unwrap_or_else(|| "it gave no reason".to_owned());
-        drain(response).await;
-        if replayed {
-            call.route.slot.mark_vain(used.generation);
-            return Err(problem(call, Code::UpstreamRejected)
-                .with("detail", reason)
-                .into());
+        if let (Some(named), false) = (&mut named, repaired)
+            && repair::repaired(worker, request, call, named, &proof, body, &mut response).await
+        {
+            drain(response).await;
+            // The other connections may be as dead as the session was.
+            connection = Connection::New;
+            repaired = true;
+            continue;
         }
-        let rejected = Some(used.generation);
-        // Who waits for a person must not keep others from finding out that they have to.
-        drop(running);
-        let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
-        proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
-        running = turn(call, kind).await?;
-        named.fits(call, &proof)?;
-        replayed = true;
+        let named = named.as_ref();
+        mcp::note(worker, request, call, named, &proof, body, &mut response);
+        return Ok((response, running));
     }
 }
 
@@ -210,7 +227,7 @@ fn wants_scope(call: &Call, response: &Response<ResponseBody>) -> Option<Problem
 }
 
 /// Reads a small body to its end so that the connection stays.
-async fn drain(response: Response<ResponseBody>) {
+pub(super) async fn drain(response: Response<ResponseBody>) {
     let mut body = response.into_body();
     if body.length().is_some_and(|length| length <= SMALL) {
         let reading = async { while let Some(Ok(_)) = body.next().await {} };
@@ -305,7 +322,7 @@ fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
 
 /// Whether comments can be put between the events of this body: it is a stream of events, and its
 /// bytes are not encoded.
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let events = kind.is_some_and(|kind| {
         kind.get(..17)

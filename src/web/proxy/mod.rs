@@ -24,6 +24,7 @@ mod forward;
 mod mcp;
 pub(super) mod message;
 mod passthrough;
+mod repair;
 mod replay;
 mod request;
 mod sse;

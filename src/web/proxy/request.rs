@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use super::super::routes::AgentName;
 use super::Worker;
 use super::admit::Call;
+use super::mcp::{Name, SESSION};
 use crate::ledger::Published;
 use crate::model::route;
 use crate::transport::RequestBody;
@@ -32,6 +33,7 @@ pub(super) fn outgoing(
     request: &HttpRequest,
     call: &Call,
     proof: &Proof,
+    name: &Name,
     body: RequestBody,
 ) -> Request<RequestBody> {
     let from = request.headers();
@@ -76,6 +78,10 @@ pub(super) fn outgoing(
         Proof::Agents(value) => {
             headers.insert(spec.header.clone(), value.clone());
         }
+    }
+    if let Name::Other(id) = name {
+        headers.remove(&SESSION);
+        headers.extend(id.clone().map(|id| (SESSION, id)));
     }
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = match *request.method() {

@@ -2,3 +2,5 @@
 //! the upstream loses them.
 
 mod ownership;
+mod repair;
+mod server;

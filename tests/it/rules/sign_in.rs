@@ -378,8 +378,9 @@ fn se_new_issuer_confirmation() {
     let walk = Walk::start(&daemon, &other, &["ev", "--yes"]);
     assert_eq!(walk.land(&walk.cookie).status, 200);
     assert!(walk.end().0);
-    // What was opened for who was signed in before is not continued (PX-26).
-    assert!(echo(&daemon, &agent).contains("mcp_session"));
+    // What was begun under the old one is over (PX-26).
+    let over = echo(&daemon, &agent);
+    assert!(over.contains("mcp_session"), "{over}");
     let agent = daemon.agent("two");
     assert!(echo(&daemon, &agent).contains("Echo: hello"));
     assert_eq!(other.count("registrations"), 1);

@@ -3,6 +3,7 @@
 mod burst;
 mod headers;
 mod limits;
+mod lost;
 mod outage;
 mod rejection;
 mod rust_sdk;

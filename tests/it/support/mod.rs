@@ -7,4 +7,5 @@ pub(crate) mod dbus;
 pub(crate) mod parts;
 pub(crate) mod provider;
 pub(crate) mod raw;
+pub(crate) mod sdk;
 pub(crate) mod traffic;

@@ -275,6 +275,11 @@ impl Upstream {
         self.seen.try_recv().is_ok()
     }
 
+    /// All that it was asked and that was not looked at yet.
+    pub(crate) fn all_seen(&self) -> Vec<Message> {
+        self.seen.try_iter().collect()
+    }
+
     /// Its URL with `path`.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

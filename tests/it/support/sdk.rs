@@ -1,0 +1,74 @@
+//! The official SDK clients, kept open and told what to do line by line.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use super::parts::Daemon;
+
+/// A client that has connected.
+pub(crate) struct Sdk {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Sdk {
+    /// The TypeScript SDK.
+    pub(crate) fn typescript(daemon: &Daemon, credential: &str) -> Self {
+        Self::start(daemon, credential, "node".into(), "ts_client.mjs")
+    }
+
+    /// The Python SDK.
+    pub(crate) fn python(daemon: &Daemon, credential: &str) -> Self {
+        let python = Self::parts().join(".venv/bin/python");
+        Self::start(daemon, credential, python, "py_client.py")
+    }
+
+    fn parts() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts")
+    }
+
+    fn start(daemon: &Daemon, credential: &str, program: PathBuf, script: &str) -> Self {
+        let mut child = Command::new(program)
+            .arg(Self::parts().join(script))
+            .args([&format!("{}/u/ev", daemon.url), "--interactive"])
+            .env("DOORWARD_SESSION", credential)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stdin = child.stdin.take().expect("piped");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut sdk = Self {
+            child,
+            stdin,
+            stdout,
+        };
+        let connected = sdk.line();
+        assert_eq!(connected["connected"], true, "{connected}");
+        sdk
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"))
+    }
+
+    /// Tells it to do something, which must succeed.
+    pub(crate) fn does(&mut self, order: &str) {
+        writeln!(self.stdin, "{order}").expect("it reads");
+        let done = self.line();
+        assert_eq!(done["ok"], true, "{order}: {done}");
+    }
+}
+
+impl Drop for Sdk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
