@@ -39,7 +39,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
-    ("run", &["model", "api"]),
+    ("agents", &["model"]),
+    ("run", &["model", "agents", "api"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

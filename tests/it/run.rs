@@ -1,6 +1,8 @@
 //! `run`: the command is a real one, and what it finds is what it tells.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -267,6 +269,28 @@ fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_on
     let names = |session: &Value| session["grant"].clone();
     assert_eq!(names(&session), names(&show(&daemon, &outer.id())));
     assert_eq!(session["grant"].as_array().expect("a list").len(), 1);
+}
+
+#[test]
+fn agents_that_can_be_told_are_told_of_their_servers() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    // A program of the agent's name that tells what it was given.
+    let agent = daemon.state().join("codex");
+    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done\n";
+    std::fs::write(&agent, script).expect("written");
+    std::fs::set_permissions(&agent, Permissions::from_mode(0o700)).expect("ours");
+    let agent = agent.to_str().expect("text");
+    let words = |flags: &[&str]| {
+        let output = doorward(&daemon, flags, &[agent, "exec", "a prompt"]).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let given = words(&[]);
+    let url = format!("mcp_servers.ev.url=\"{}/u/ev\"", daemon.url);
+    let variable = "mcp_servers.ev.bearer_token_env_var=\"DOORWARD_SESSION\"";
+    let expected = ["-c", &url, "-c", variable, "exec", "a prompt"];
+    assert_eq!(given.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(words(&["--no-inject"]), "exec\na prompt\n");
+    assert_eq!(words(&["--client", "none"]), "exec\na prompt\n");
 }
 
 #[test]
