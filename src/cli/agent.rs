@@ -69,6 +69,7 @@ async fn begin(
         .label
         .unwrap_or_else(|| run::label(client.as_deref(), command, directory.as_deref()));
     let name = run::name_of(command);
+    let parent = outer.map(parent).transpose()?;
     let request = Mint {
         upstreams: asked.upstreams,
         label: Some(label),
@@ -77,7 +78,7 @@ async fn begin(
         idle_s: None,
         bind_pid: (!asked.keep).then(std::process::id),
         bind_exe: (!asked.keep).then(|| name.clone()),
-        parent: outer.and_then(SessionToken::id_in).map(|id| id.to_string()),
+        parent,
         origin: match outer {
             Some(_) => SessionOrigin::Nested,
             None => SessionOrigin::Run,
@@ -112,6 +113,17 @@ async fn begin(
     // Where this fails, the daemon ends the session with this process.
     let _: Result<Revoked, Fault> = ctl.client.post(api::path::REVOKE, &request).await;
     Err(problem.into())
+}
+
+/// The id of the session around this one. Without it nothing would limit what is minted.
+fn parent(credential: &str) -> Result<String, Fault> {
+    match SessionToken::id_in(credential) {
+        Some(id) => Ok(id.to_string()),
+        None => Err(Problem::new(Code::SessionUnknown)
+            .because("DOORWARD_SESSION holds no credential of doorward")
+            .next_step("unset DOORWARD_SESSION, and leave --nested away")
+            .into()),
+    }
 }
 
 /// Whether and how the agent program is told of the servers.

@@ -263,6 +263,13 @@ fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_on
         told(&output)
     );
 
+    let mut command = inside(&["--nested"]);
+    let output = command
+        .env("DOORWARD_SESSION", "of something else")
+        .output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(125), "nothing would limit it");
+
     let nested = Told::by(inside(&["--nested"]));
     let session = show(&daemon, &nested.id());
     assert_eq!(session["origin"], "nested");
@@ -315,17 +322,22 @@ fn what_is_shown_is_not_done_and_what_is_kept_is_not_ended() {
 #[test]
 fn a_daemon_that_it_starts_is_no_child_of_the_agent() {
     let mut daemon = Daemon::start();
+    let (_, credential) = daemon.mint("another agent");
     assert_eq!(daemon.run(&["down"]).0, 0);
     daemon.forget();
     let config = daemon.state().join("config.toml");
     let text = std::fs::read_to_string(&config).expect("a file");
     std::fs::write(&config, format!("{text}[server]\nport = 0\n")).expect("written");
-    let told = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
+    let mut run = doorward(&daemon, &["--nested"], &["sh", "-c", TELL]);
+    run.env("DOORWARD_SESSION", &credential);
+    let told = Told::by(run);
     let (code, status) = daemon.run(&["status"]);
     assert_eq!(code, 0, "{status}");
     let pid = &status["daemon"]["pid"];
     let line = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let parent = line.lines().find_map(|line| line.strip_prefix("PPid:"));
     assert_ne!(parent.expect("a line").trim(), told.pid.to_string());
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("ours");
+    assert!(!String::from_utf8_lossy(&environment).contains("DOORWARD_SESSION"));
     assert_eq!(show(&daemon, &told.id())["bound"]["alive"], true);
 }
