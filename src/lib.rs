@@ -12,6 +12,7 @@
 //! `tests/it/layers.rs` fails on a breach.
 
 pub mod actor;
+pub mod agents;
 pub mod api;
 pub mod bridge;
 pub mod cli;

@@ -1,12 +1,14 @@
 //! `run`: everything that happens before this process becomes the agent. Whatever fails here is
 //! told by one exit code, since all others may be the agent's.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use super::arguments::{LoginArgs, RunArgs};
 use super::run::Context;
 use super::{local, login, start};
+use crate::agents::Agent;
 use crate::api::{self, Account, AccountState, Mint, Minted, RevokeFilter, Revoked, Status};
 use crate::config;
 use crate::ctl::{Fault, Outcome};
@@ -61,11 +63,13 @@ async fn begin(
     let status = start::ensure_apart(context).await?;
     let (command, arguments) = split(&asked.command);
     let client = run::client(&asked.client, command);
+    let telling = Telling::of(&asked, client.as_deref());
     let directory = std::env::current_dir().ok();
     let label = asked
         .label
         .unwrap_or_else(|| run::label(client.as_deref(), command, directory.as_deref()));
     let name = run::name_of(command);
+    let parent = outer.map(parent).transpose()?;
     let request = Mint {
         upstreams: asked.upstreams,
         label: Some(label),
@@ -74,7 +78,7 @@ async fn begin(
         idle_s: None,
         bind_pid: (!asked.keep).then(std::process::id),
         bind_exe: (!asked.keep).then(|| name.clone()),
-        parent: outer.and_then(SessionToken::id_in).map(|id| id.to_string()),
+        parent,
         origin: match outer {
             Some(_) => SessionOrigin::Nested,
             None => SessionOrigin::Run,
@@ -95,8 +99,10 @@ async fn begin(
         session.id
     ));
     let socket = ctl.client.socket();
-    let variables = run::variables(&minted.url, &minted.credential, socket, &accounts);
-    let problem = run::turn_into(command, arguments, &variables);
+    let mut variables = run::variables(&minted.url, &minted.credential, socket, &accounts);
+    let mut words = told_of(context, &telling, &accounts, &mut variables);
+    words.extend_from_slice(arguments);
+    let problem = run::turn_into(command, &words, &variables);
     let request = api::Revoke {
         filter: RevokeFilter {
             ids: vec![session.id.clone()],
@@ -107,6 +113,60 @@ async fn begin(
     // Where this fails, the daemon ends the session with this process.
     let _: Result<Revoked, Fault> = ctl.client.post(api::path::REVOKE, &request).await;
     Err(problem.into())
+}
+
+/// The id of the session around this one. Without it nothing would limit what is minted.
+fn parent(credential: &str) -> Result<String, Fault> {
+    match SessionToken::id_in(credential) {
+        Some(id) => Ok(id.to_string()),
+        None => Err(Problem::new(Code::SessionUnknown)
+            .because("DOORWARD_SESSION holds no credential of doorward")
+            .next_step("unset DOORWARD_SESSION, and leave --nested away")
+            .into()),
+    }
+}
+
+/// Whether and how the agent program is told of the servers.
+struct Telling {
+    agent: Option<Agent>,
+    only: bool,
+}
+
+impl Telling {
+    fn of(asked: &RunArgs, client: Option<&str>) -> Self {
+        let client = client.filter(|_| !asked.no_inject);
+        Self {
+            agent: client.and_then(Agent::of),
+            only: asked.only,
+        }
+    }
+}
+
+/// The arguments that tell the agent of its servers; variables that do are put to the others. An
+/// agent that cannot be told is run all the same: its environment tells it the most.
+fn told_of(
+    context: &Context,
+    telling: &Telling,
+    accounts: &[&Account],
+    variables: &mut BTreeMap<String, OsString>,
+) -> Vec<OsString> {
+    let Some(agent) = telling.agent.filter(|_| !accounts.is_empty()) else {
+        return Vec::new();
+    };
+    let servers = run::servers(accounts);
+    let set = |name: &str| std::env::var(name).ok();
+    match agent.told_of(&servers, telling.only, set) {
+        Ok(injection) => {
+            let more = injection.variables.into_iter();
+            variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
+            injection.arguments
+        }
+        Err(error) => {
+            let screen = &context.ctl.screen;
+            screen.warn(format!("the agent is not told of its servers: {error}"));
+            Vec::new()
+        }
+    }
 }
 
 /// The command and what it is given.
@@ -154,16 +214,18 @@ fn print(context: &Context, asked: &RunArgs) -> Outcome {
         accounts = chosen;
     }
     let (url, socket) = (&status.daemon.base_url, context.ctl.client.socket());
-    let variables = run::variables(url, "dw_…", socket, &accounts);
+    let mut variables = run::variables(url, "dw_…", socket, &accounts);
     let screen = &context.ctl.screen;
     let (command, arguments) = split(&asked.command);
+    let client = run::client(&asked.client, command);
+    let telling = Telling::of(asked, client.as_deref());
+    let mut words = vec![command.clone()];
+    words.extend(told_of(context, &telling, &accounts, &mut variables));
+    words.extend_from_slice(arguments);
     if screen.format().is_json() {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
-        let words: Vec<_> = std::iter::once(command)
-            .chain(arguments)
-            .map(text)
-            .collect();
-        let variables: std::collections::BTreeMap<_, _> = variables
+        let words: Vec<_> = words.iter().map(text).collect();
+        let variables: BTreeMap<_, _> = variables
             .iter()
             .map(|(name, value)| (name, text(value)))
             .collect();
@@ -173,8 +235,7 @@ fn print(context: &Context, asked: &RunArgs) -> Outcome {
     for (name, value) in &variables {
         screen.out(format!("{name}={}", value.to_string_lossy()));
     }
-    let words = std::iter::once(command).chain(arguments);
-    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     screen.out(words.join(" "));
     Ok(0)
 }

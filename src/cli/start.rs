@@ -192,6 +192,8 @@ async fn spawn(context: &Context) -> Result<(), Fault> {
         .current_dir("/")
         // Its standard output is for the line that says ready, and for nothing else.
         .env_remove("DOORWARD_OUTPUT")
+        // An agent may be what starts it, and its credential is nothing for a daemon to hold.
+        .env_remove("DOORWARD_SESSION")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors)
@@ -230,7 +232,7 @@ pub(super) async fn ensure_apart(context: &Context) -> Result<Status, Fault> {
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = tokio::process::Command::new(program);
     command
-        .arg("up")
+        .args(["up", "-q"])
         .args(same_daemon(context))
         .env_remove("DOORWARD_OUTPUT")
         .stdin(Stdio::null())

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::agents::Server;
 use crate::api::{Account, GrantedAccount};
 use crate::model::catalogue::{Code, Problem};
 
@@ -53,6 +54,19 @@ pub fn granted<'a>(grant: &[GrantedAccount], all: &'a [Account]) -> Vec<&'a Acco
         })
     };
     grant.iter().filter_map(find).collect()
+}
+
+/// The accounts as servers with names of their own: `notion`, and `notion-work` for its account
+/// `work`.
+pub fn servers(accounts: &[&Account]) -> Vec<Server> {
+    let server = |account: &&Account| Server {
+        name: match account.account.as_str() {
+            "default" => account.name.clone(),
+            named => format!("{}-{named}", account.name),
+        },
+        url: account.local_url.clone(),
+    };
+    accounts.iter().map(server).collect()
 }
 
 /// What the agent finds in its environment, the credential among it and nowhere else.

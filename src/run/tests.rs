@@ -99,3 +99,12 @@ fn what_cannot_be_run_says_why() {
         (Code::CommandNotExecutable, 126)
     );
 }
+
+#[test]
+fn servers_have_names_that_agents_take() {
+    let all = [account("linear", "default"), account("notion", "work")];
+    let servers = servers(&all.iter().collect::<Vec<_>>());
+    let names: Vec<_> = servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["linear", "notion-work"]);
+    assert_eq!(servers[1].url, "http://127.0.0.1:5177/u/notion@work");
+}

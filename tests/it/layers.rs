@@ -40,7 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
     ("bridge", &["model", "api", "ctl"]),
-    ("run", &["model", "api"]),
+    ("agents", &["model"]),
+    ("run", &["model", "agents", "api"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,6 +1,8 @@
 //! `run`: the command is a real one, and what it finds is what it tells.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -261,12 +263,41 @@ fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_on
         told(&output)
     );
 
+    let mut command = inside(&["--nested"]);
+    let output = command
+        .env("DOORWARD_SESSION", "of something else")
+        .output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(125), "nothing would limit it");
+
     let nested = Told::by(inside(&["--nested"]));
     let session = show(&daemon, &nested.id());
     assert_eq!(session["origin"], "nested");
     let names = |session: &Value| session["grant"].clone();
     assert_eq!(names(&session), names(&show(&daemon, &outer.id())));
     assert_eq!(session["grant"].as_array().expect("a list").len(), 1);
+}
+
+#[test]
+fn agents_that_can_be_told_are_told_of_their_servers() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    // A program of the agent's name that tells what it was given.
+    let agent = daemon.state().join("codex");
+    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done\n";
+    std::fs::write(&agent, script).expect("written");
+    std::fs::set_permissions(&agent, Permissions::from_mode(0o700)).expect("ours");
+    let agent = agent.to_str().expect("text");
+    let words = |flags: &[&str]| {
+        let output = doorward(&daemon, flags, &[agent, "exec", "a prompt"]).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let given = words(&[]);
+    let url = format!("mcp_servers.ev.url=\"{}/u/ev\"", daemon.url);
+    let variable = "mcp_servers.ev.bearer_token_env_var=\"DOORWARD_SESSION\"";
+    let expected = ["-c", &url, "-c", variable, "exec", "a prompt"];
+    assert_eq!(given.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(words(&["--no-inject"]), "exec\na prompt\n");
+    assert_eq!(words(&["--client", "none"]), "exec\na prompt\n");
 }
 
 #[test]
@@ -291,17 +322,22 @@ fn what_is_shown_is_not_done_and_what_is_kept_is_not_ended() {
 #[test]
 fn a_daemon_that_it_starts_is_no_child_of_the_agent() {
     let mut daemon = Daemon::start();
+    let (_, credential) = daemon.mint("another agent");
     assert_eq!(daemon.run(&["down"]).0, 0);
     daemon.forget();
     let config = daemon.state().join("config.toml");
     let text = std::fs::read_to_string(&config).expect("a file");
     std::fs::write(&config, format!("{text}[server]\nport = 0\n")).expect("written");
-    let told = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
+    let mut run = doorward(&daemon, &["--nested"], &["sh", "-c", TELL]);
+    run.env("DOORWARD_SESSION", &credential);
+    let told = Told::by(run);
     let (code, status) = daemon.run(&["status"]);
     assert_eq!(code, 0, "{status}");
     let pid = &status["daemon"]["pid"];
     let line = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let parent = line.lines().find_map(|line| line.strip_prefix("PPid:"));
     assert_ne!(parent.expect("a line").trim(), told.pid.to_string());
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("ours");
+    assert!(!String::from_utf8_lossy(&environment).contains("DOORWARD_SESSION"));
     assert_eq!(show(&daemon, &told.id())["bound"]["alive"], true);
 }

@@ -52,6 +52,12 @@ pub struct RunArgs {
     /// Its session lives on this long after each use
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub ttl: Option<Duration>,
+    /// Hide the agent's other MCP servers, where it can be told to
+    #[arg(long, conflicts_with = "no_inject")]
+    pub only: bool,
+    /// Tell the agent nothing but its environment
+    #[arg(long)]
+    pub no_inject: bool,
     /// Let the session live on when the command has ended
     #[arg(long)]
     pub keep: bool,
