@@ -72,10 +72,11 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Problem {
 
 fn paths_problem(error: PathError) -> Problem {
     match error {
-        PathError::Running { pid } => Problem::new(Code::AlreadyRunning).with(
-            "pid",
-            pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
-        ),
+        PathError::Running { pid } => {
+            let who = pid.map_or("another process".to_owned(), |pid| format!("pid {pid}"));
+            let why = format!("{who} serves this state directory");
+            Problem::new(Code::AlreadyRunning).because(why)
+        }
         error => failed("the state directory cannot be used", error),
     }
 }

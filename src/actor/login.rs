@@ -95,6 +95,24 @@ impl LoginFault {
         let problem = |code| Problem::new(code).with("upstream", account);
         match self {
             Self::NotOauth => problem(Code::NoSignIn),
+            Self::Discovery {
+                fault: DiscoveryFault::Transient { url, cause, .. },
+                ..
+            } => Problem::of_transport(&account.to_string(), cause)
+                .because(format!("{url}: {cause}"))
+                .next_step(format!(
+                    "check the address: doorward upstream show {account}"
+                )),
+            // The first question is one without a token.
+            Self::Discovery { tried, .. } if tried.contains(": 200, without a pointer") => {
+                let name = &account.upstream;
+                problem(Code::DiscoveryFailed)
+                    .because("it answers without a sign-in, so it needs none")
+                    .next_step(format!(
+                        "set `auth = {{ kind = \"none\" }}` under [upstreams.{name}], or: doorward \
+                         upstream remove {name}, then doorward upstream add {name} URL --auth none"
+                    ))
+            }
             Self::Discovery { fault, tried } => problem(Code::DiscoveryFailed)
                 .with("tried", tried)
                 .because(format!("{fault}; asked: {tried}")),

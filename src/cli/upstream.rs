@@ -52,6 +52,8 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
         UpstreamCommand::Disable(asked) => switch(context, &asked.name, false).await,
         UpstreamCommand::Rename(asked) => {
             let new: UpstreamName = name(&asked.new)?;
+            // What is stored under the name goes with it, and only a daemon can open that.
+            start::ensure_running(context).await?;
             let change = ChangeUpstream {
                 name: Some(asked.new.clone()),
                 ..ChangeUpstream::default()

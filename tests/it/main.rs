@@ -28,3 +28,4 @@ mod support;
 mod tls;
 mod transport;
 mod trial;
+mod upstreams;

@@ -1,0 +1,53 @@
+//! What becomes of a sign-in when its upstream changes.
+
+use serde_json::{Value, json};
+
+use crate::support::parts::{Daemon, signed_in};
+
+fn state(daemon: &Daemon) -> Value {
+    let (_, status) = daemon.run(&["status"]);
+    status["upstreams"][0]["state"].clone()
+}
+
+#[test]
+fn a_sign_in_goes_with_the_new_name_of_its_upstream() {
+    let (authority, upstream, daemon) = signed_in(&json!({}));
+    let (code, taken) = daemon.run(&["upstream", "rename", "ev", "other"]);
+    assert_eq!(code, 0, "{taken}");
+    assert_eq!(state(&daemon), "ready");
+    assert_eq!(daemon.run(&["ctl", "refresh", "other"]).0, 0);
+    assert_eq!(daemon.run(&["upstream", "test", "other"]).0, 0);
+    assert_eq!(authority.count("authorization_code_grants"), 1);
+    // Nothing of it is left under the old name for whoever gets that.
+    assert_eq!(daemon.run(&["upstream", "add", "ev", &upstream.url]).0, 0);
+    let (_, listed) = daemon.run(&["upstream", "list"]);
+    let of = |name: &str| {
+        let items = listed["items"].as_array().into_iter().flatten();
+        let found = items.clone().find(|item| item["name"] == name);
+        found.expect("listed")["state"].clone()
+    };
+    assert_eq!((of("ev"), of("other")), (json!("login"), json!("ready")));
+    let (code, refused) = daemon.run(&["upstream", "rename", "other", "ev"]);
+    assert_eq!(
+        (code, &refused["error"]["code"]),
+        (6, &json!("upstream_exists"))
+    );
+    assert_eq!(of("other"), "ready");
+}
+
+#[test]
+fn an_address_that_comes_back_finds_its_sign_in_again() {
+    let (authority, upstream, daemon) = signed_in(&json!({}));
+    let file = daemon.state().join("config.toml");
+    let right = std::fs::read_to_string(&file).expect("a file");
+    let wrong = right.replace(&upstream.url, "http://127.0.0.1:9/mcp");
+    assert_ne!(right, wrong);
+    std::fs::write(&file, &wrong).expect("written");
+    assert_eq!(daemon.run(&["ctl", "reload"]).0, 0);
+    assert_eq!(state(&daemon), "login", "a token is for one address only");
+    std::fs::write(&file, &right).expect("written");
+    assert_eq!(daemon.run(&["ctl", "reload"]).0, 0);
+    assert_eq!(daemon.run(&["upstream", "test", "ev"]).0, 0);
+    assert_eq!(authority.count("authorization_code_grants"), 1);
+    assert_eq!(authority.count("reuse_events"), 0);
+}
