@@ -144,7 +144,8 @@ fn print_table(ctl: &Ctl, sessions: &[Session]) {
 
 /// `ctl show ID`
 pub async fn show(ctl: &Ctl, id: &str) -> Outcome {
-    let detail: SessionDetail = ctl.client.get(&api::path::session(id)).await?;
+    let path = api::path::session(&id_in(id));
+    let detail: SessionDetail = ctl.client.get(&path).await?;
     let screen = &ctl.screen;
     match screen.format() {
         Format::Json => screen.json(&detail),
@@ -253,11 +254,22 @@ pub struct RevokeArguments {
     pub reason: Option<String>,
 }
 
+/// The id in what a person gave for one. A whole credential may be all that they have: its id is
+/// its second part, and the rest must not appear in any message.
+fn id_in(text: &str) -> String {
+    let parts = text
+        .strip_prefix("dw_")
+        .and_then(|rest| rest.split_once('_'));
+    parts.map_or_else(|| text.to_owned(), |(id, _)| format!("s_{id}"))
+}
+
 /// `ctl revoke`: ids need no consent, conditions do, and then exactly the sessions that were
 /// shown are ended.
 pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
+    let mut filter = arguments.filter.clone();
+    filter.ids = filter.ids.iter().map(|text| id_in(text)).collect();
     let mut request = Revoke {
-        filter: arguments.filter.clone(),
+        filter,
         reason: arguments.reason.clone(),
     };
     if !request.filter.is_ids_only() {
@@ -297,6 +309,7 @@ pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
         }
         for failure in &revoked.failed {
             screen.warn(format!("{} was not revoked ({})", failure.id, failure.code));
+            screen.hint("doorward ctl sessions --all shows the ids");
         }
     }
     Ok(match (revoked.revoked.len(), revoked.failed.first()) {

@@ -34,7 +34,8 @@ fn one_sign_in_serves_both_sdks_and_a_revoked_session_is_dead_at_once() {
     let (_, sessions) = daemon.run(&["ctl", "sessions"]);
     assert_eq!(sessions["items"][0]["id"], id.as_str());
     assert_eq!(sessions["items"][0]["state"], "active");
-    let (code, revoked) = daemon.run(&["ctl", "revoke", &id]);
+    // The credential names its session, for people who have nothing else at hand.
+    let (code, revoked) = daemon.run(&["ctl", "revoke", &credential]);
     assert_eq!((code, &revoked["revoked"][0]), (0, &json!(id)));
     let (status, body) = echo(&daemon, &Agent::known(id, credential));
     assert_eq!(status, 401);
