@@ -1,5 +1,6 @@
 //! Sending a request on, at most twice, and turning what comes back into an answer.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -21,6 +22,7 @@ use super::message::Asked;
 use super::repair::{self, LAST_EVENT};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
+use super::resume::{self, Resume};
 use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
@@ -39,7 +41,7 @@ const COMMON_VALUES: usize = 256;
 
 /// Forwards an admitted call.
 pub(super) async fn forward(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: &HttpRequest,
     payload: Payload,
     mut call: Call,
@@ -51,7 +53,7 @@ pub(super) async fn forward(
         Err(why) => return fail(&call, &no_body(why, call.max_body), &Asked::Unknown),
     };
     match exchange(worker, request, &mut call, &mut body).await {
-        Ok((response, running)) => answer(worker, request, call, response, running),
+        Ok(answered) => answer(worker, request, call, answered),
         Err(trouble) => {
             let asked = Asked::of(body.bytes());
             match trouble {
@@ -69,12 +71,20 @@ pub(super) async fn forward(
     }
 }
 
+/// What an exchange brought.
+struct Answered {
+    response: Response<ResponseBody>,
+    running: Running,
+    /// Of requests for streams: how to open the stream again.
+    resume: Option<Resume>,
+}
+
 async fn exchange(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: &HttpRequest,
     call: &mut Call,
     body: &mut Outbound,
-) -> Result<(Response<ResponseBody>, Running), Trouble> {
+) -> Result<Answered, Trouble> {
     let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
     repair::prepare(worker, request, call, &mut named, &proof).await?;
@@ -96,6 +106,7 @@ async fn exchange(
             // Its stream went with the session.
             outgoing.headers_mut().remove(&LAST_EVENT);
         }
+        let head = resume::head_of(request, &outgoing);
         let sent = transport::Call {
             peer: &call.route.peer,
             request: outgoing,
@@ -150,9 +161,13 @@ async fn exchange(
             repaired = true;
             continue;
         }
-        let named = named.as_ref();
-        mcp::note(worker, request, call, named, &proof, body, &mut response);
-        return Ok((response, running));
+        let known = named.as_ref();
+        mcp::note(worker, request, call, known, &proof, body, &mut response);
+        return Ok(Answered {
+            response,
+            running,
+            resume: head.map(|head| Resume::new(worker, &call.route, head, named, &proof)),
+        });
     }
 }
 
@@ -213,14 +228,8 @@ pub(super) async fn drain(response: Response<ResponseBody>) {
 }
 
 /// The answer as the agent gets it.
-fn answer(
-    worker: &Worker,
-    request: &HttpRequest,
-    call: Call,
-    response: Response<ResponseBody>,
-    running: Running,
-) -> HttpResponse {
-    let (head, body) = response.into_parts();
+fn answer(worker: &Worker, request: &HttpRequest, call: Call, answered: Answered) -> HttpResponse {
+    let (head, body) = answered.response.into_parts();
     if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
         return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
     }
@@ -249,6 +258,7 @@ fn answer(
         &worker.stop.over
     };
     let id = call.id;
+    let body_has_no_length = body.length().is_none();
     let content = if body.is_finished() {
         BoxBody::new(Bytes::new())
     } else {
@@ -263,7 +273,9 @@ fn answer(
                 give_up: call.route.spec.idle_timeout.filter(|_| !events),
                 session: call.session,
                 open: call.open,
-                running,
+                running: answered.running,
+                // What has a length cannot be more than that.
+                resume: answered.resume.filter(|_| events && body_has_no_length),
                 events,
             },
         ))
