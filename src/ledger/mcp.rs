@@ -12,6 +12,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::DigestHasher;
 use crate::model::id::{AccountRef, SessionId};
@@ -68,6 +69,8 @@ pub struct Life {
     pub id: Option<HeaderValue>,
     /// How it came to be.
     pub opened: Opened,
+    /// Cancelled when something else stands for the session: streams move on then.
+    pub ended: CancellationToken,
 }
 
 /// What is known of a session when it begins.
@@ -91,6 +94,7 @@ impl McpSession {
                 number: 0,
                 id: Some(told.clone()),
                 opened,
+                ended: CancellationToken::new(),
             }),
             told,
             hello,
@@ -128,8 +132,10 @@ impl McpSession {
                 under,
                 ..before.opened
             },
+            ended: CancellationToken::new(),
         });
         self.life.store(Arc::clone(&life));
+        before.ended.cancel();
         life
     }
 

@@ -45,6 +45,15 @@ impl Epoch {
     }
 }
 
+/// The same where the daemon signs in somebody on one side only, or on neither: then there is
+/// nobody to tell apart.
+pub fn compare(then: Option<Epoch>, now: Option<Epoch>) -> Likeness {
+    match (then, now) {
+        (Some(then), Some(now)) => then.compare(now),
+        _ => Likeness::Same,
+    }
+}
+
 /// Whom an account is signed in as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -12,7 +12,7 @@ mod roll;
 mod subscriptions;
 
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
-pub use identity::{Epoch, Identity, Likeness};
+pub use identity::{Epoch, Identity, Likeness, compare};
 pub use loss::{LONGEST_ANSWER, LossOf, is_lost, is_suspicious};
 pub use repair::{Attempts, Course, Seen};
 pub use roll::{Limits, Roll};
@@ -71,10 +71,7 @@ impl Opened {
 
     /// How whoever is signed in at `now` compares with the one it was opened for.
     pub fn compare(self, now: Option<Epoch>) -> Likeness {
-        match (self.under, now) {
-            (Some(then), Some(now)) => then.compare(now),
-            _ => Likeness::Same,
-        }
+        compare(self.under, now)
     }
 }
 

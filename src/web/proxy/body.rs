@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -15,6 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::routes::Running;
+use super::ids::Ids;
+use super::resume::{Reopening, Resume};
 use super::sse::Edge;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::transport::{ForwardError, ResponseBody};
@@ -30,6 +32,8 @@ pub(super) enum Unfinished {
     Silent,
     #[error("the session or the daemon ended")]
     Cut,
+    #[error("the stream broke, and could not be opened again")]
+    NotAgain,
 }
 
 /// What ends a body early.
@@ -56,6 +60,14 @@ pub(super) struct AgentBody {
     told: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Unfinished>,
+    stream: Option<Box<Stretch>>,
+}
+
+/// A stream that can be opened again when it breaks.
+struct Stretch {
+    ids: Ids,
+    resume: Resume,
+    reopening: Option<Reopening>,
 }
 
 /// What is known of an answer whose body begins.
@@ -68,6 +80,8 @@ pub(super) struct Opening {
     pub(super) give_up: Option<Duration>,
     /// Whether it is an event stream, in clear text.
     pub(super) events: bool,
+    /// How to open it again, where it is a stream that can be.
+    pub(super) resume: Option<Resume>,
 }
 
 impl AgentBody {
@@ -88,6 +102,13 @@ impl AgentBody {
             told: now,
             timer: None,
             failed: None,
+            stream: opening.resume.map(|resume| {
+                Box::new(Stretch {
+                    ids: Ids::default(),
+                    resume,
+                    reopening: None,
+                })
+            }),
         }
     }
 
@@ -97,6 +118,9 @@ impl AgentBody {
         }
         if let Some(edge) = &mut self.edge {
             edge.pass(chunk);
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.ids.pass(chunk);
         }
         if self.edge.is_some() || self.give_up.is_some() {
             self.heard = Instant::now();
@@ -131,18 +155,77 @@ impl AgentBody {
                 .is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Whether the end of the session or of the daemon has come; asks to be woken by it.
+    /// Begins to open the stream again, where that can be done without the agent noticing: between
+    /// two events, and at a place that the upstream knows.
+    fn reopen(&mut self) -> bool {
+        let between = self.edge.is_some_and(Edge::is_between);
+        let Some(stream) = self.stream.as_mut().filter(|_| between) else {
+            return false;
+        };
+        let last = stream.ids.last();
+        let moved = stream.resume.is_moved();
+        if last.is_none() && !moved {
+            return false;
+        }
+        // The session it moves to knows nothing of the events of the one before.
+        stream.reopening = stream.resume.again(last.filter(|_| !moved));
+        // It waits for another session from now on.
+        self.waiting = None;
+        stream.reopening.is_some()
+    }
+
+    /// Waits for the stream to be open again.
+    fn poll_reopening(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unfinished>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Ok(()));
+        };
+        let Some(reopening) = &mut stream.reopening else {
+            return Poll::Ready(Ok(()));
+        };
+        let opened = ready!(reopening.as_mut().poll(cx));
+        stream.reopening = None;
+        match opened {
+            Some(body) => {
+                self.upstream = body;
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Ready(Err(Unfinished::NotAgain)),
+        }
+    }
+
+    /// What there is to do while nothing comes.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        if self.poll_cut(cx).is_ready() {
+            let moved = self.stream.as_ref().is_some_and(|it| it.resume.is_moved());
+            if self.is_cut() || !moved {
+                return self.fail(Unfinished::Cut, cx);
+            }
+            if !self.reopen() {
+                return self.fail(Unfinished::NotAgain, cx);
+            }
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.poll_silence(cx) {
+            None => Poll::Pending,
+            Some(Ok(comment)) => Poll::Ready(Some(Ok(comment))),
+            Some(Err(why)) => self.fail(why, cx),
+        }
+    }
+
+    /// Whether the end of the session or of the daemon has come, or the stream has to move; asks to
+    /// be woken by it.
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = self.waiting.get_or_insert_with(|| {
             let daemon = self.cuts.daemon.clone();
             let session = self.cuts.session.clone();
+            let stream = self.stream.as_ref();
+            let moved = stream.and_then(|stream| stream.resume.moved().cloned());
             Box::pin(async move {
-                match session {
-                    None => daemon.cancelled().await,
-                    Some(session) => tokio::select! {
-                        () = session.cancelled() => {}
-                        () = daemon.cancelled() => {}
-                    },
+                tokio::select! {
+                    () = cancelled(session) => {}
+                    () = cancelled(moved) => {}
+                    () = daemon.cancelled() => {}
                 }
             })
         });
@@ -176,6 +259,13 @@ impl AgentBody {
     }
 }
 
+async fn cancelled(token: Option<CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl MessageBody for AgentBody {
     type Error = Unfinished;
 
@@ -194,22 +284,28 @@ impl MessageBody for AgentBody {
         if this.is_cut() {
             return this.fail(Unfinished::Cut, cx);
         }
+        match this.poll_reopening(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(why)) => return this.fail(why, cx),
+            Poll::Pending => return this.poll_quiet(cx),
+        }
         match Pin::new(&mut this.upstream).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 this.passed(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }
-            Poll::Ready(Some(Err(error))) => this.fail(Unfinished::Upstream(error), cx),
+            Poll::Ready(Some(Err(error))) => {
+                if !this.reopen() {
+                    return this.fail(Unfinished::Upstream(error), cx);
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Ready(None) => {
                 this.open = None;
                 Poll::Ready(None)
             }
-            Poll::Pending if this.poll_cut(cx).is_ready() => this.fail(Unfinished::Cut, cx),
-            Poll::Pending => match this.poll_silence(cx) {
-                None => Poll::Pending,
-                Some(Ok(comment)) => Poll::Ready(Some(Ok(comment))),
-                Some(Err(why)) => this.fail(why, cx),
-            },
+            Poll::Pending => this.poll_quiet(cx),
         }
     }
 }

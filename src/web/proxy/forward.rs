@@ -1,5 +1,6 @@
 //! Sending a request on, at most twice, and turning what comes back into an answer.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -21,6 +22,7 @@ use super::message::{Asked, Kind};
 use super::repair::{self, LAST_EVENT};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
+use super::resume::{self, Resume};
 use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
@@ -41,7 +43,7 @@ const COMMON_VALUES: usize = 256;
 
 /// Forwards an admitted call.
 pub(super) async fn forward(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: &HttpRequest,
     payload: Payload,
     mut call: Call,
@@ -53,7 +55,7 @@ pub(super) async fn forward(
         Err(why) => return fail(&call, &no_body(why, call.max_body), &Asked::Unknown),
     };
     match exchange(worker, request, &mut call, &mut body).await {
-        Ok((response, running)) => answer(worker, request, call, response, running),
+        Ok(answered) => answer(worker, request, call, answered),
         Err(trouble) => {
             let asked = Asked::of(body.bytes());
             match trouble {
@@ -71,12 +73,20 @@ pub(super) async fn forward(
     }
 }
 
+/// What an exchange brought.
+struct Answered {
+    response: Response<ResponseBody>,
+    running: Running,
+    /// Of requests for streams: how to open the stream again.
+    resume: Option<Resume>,
+}
+
 async fn exchange(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: &HttpRequest,
     call: &mut Call,
     body: &mut Outbound,
-) -> Result<(Response<ResponseBody>, Running), Trouble> {
+) -> Result<Answered, Trouble> {
     let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
     let kind = Asked::of(body.bytes()).kind();
@@ -100,6 +110,7 @@ async fn exchange(
             // Its stream went with the session.
             outgoing.headers_mut().remove(&LAST_EVENT);
         }
+        let head = resume::head_of(request, &outgoing);
         let sent = transport::Call {
             peer: &call.route.peer,
             request: outgoing,
@@ -156,9 +167,13 @@ async fn exchange(
             repaired = true;
             continue;
         }
-        let named = named.as_ref();
-        mcp::note(worker, request, call, named, &proof, body, &mut response);
-        return Ok((response, running));
+        let known = named.as_ref();
+        mcp::note(worker, request, call, known, &proof, body, &mut response);
+        return Ok(Answered {
+            response,
+            running,
+            resume: head.map(|head| Resume::new(worker, &call.route, head, named, &proof)),
+        });
     }
 }
 
@@ -236,14 +251,8 @@ pub(super) async fn drain(response: Response<ResponseBody>) {
 }
 
 /// The answer as the agent gets it.
-fn answer(
-    worker: &Worker,
-    request: &HttpRequest,
-    call: Call,
-    response: Response<ResponseBody>,
-    running: Running,
-) -> HttpResponse {
-    let (head, body) = response.into_parts();
+fn answer(worker: &Worker, request: &HttpRequest, call: Call, answered: Answered) -> HttpResponse {
+    let (head, body) = answered.response.into_parts();
     if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
         return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
     }
@@ -272,6 +281,7 @@ fn answer(
         &worker.stop.over
     };
     let id = call.id;
+    let body_has_no_length = body.length().is_none();
     let content = if body.is_finished() {
         BoxBody::new(Bytes::new())
     } else {
@@ -286,7 +296,9 @@ fn answer(
                 give_up: call.route.spec.idle_timeout.filter(|_| !events),
                 session: call.session,
                 open: call.open,
-                running,
+                running: answered.running,
+                // What has a length cannot be more than that.
+                resume: answered.resume.filter(|_| events && body_has_no_length),
                 events,
             },
         ))

@@ -3,6 +3,7 @@
 //!
 //! While the session lives and the credential is fresh, no message goes to any actor.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -21,12 +22,14 @@ mod body;
 mod challenge;
 mod credential;
 mod forward;
+mod ids;
 mod mcp;
 pub(super) mod message;
 mod passthrough;
 mod repair;
 mod replay;
 mod request;
+mod resume;
 mod sse;
 mod trouble;
 
@@ -43,7 +46,7 @@ pub struct Worker {
 
 /// Answers one request.
 pub(super) async fn handle(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: &HttpRequest,
     payload: Payload,
 ) -> HttpResponse {

@@ -4,3 +4,4 @@
 mod ownership;
 mod repair;
 mod server;
+mod streams;

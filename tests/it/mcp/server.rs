@@ -36,11 +36,25 @@ pub(super) struct Ways {
 }
 
 impl Ways {
+    pub(super) fn new() -> Self {
+        Self {
+            live: BTreeSet::new(),
+            opened: 0,
+            lost: answer("404 Not Found", "x-own: 1\r\n", LOST),
+            hello: None,
+            events: false,
+            sessions: true,
+            one_credential: false,
+            never: None,
+            credentials: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.live.clear();
     }
 
-    fn answer(&mut self, request: &Message) -> Vec<u8> {
+    pub(super) fn answer(&mut self, request: &Message) -> Vec<u8> {
         let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let session = request.field("mcp-session-id").map(ToOwned::to_owned);
         if message["method"] == "initialize" {
@@ -103,17 +117,7 @@ impl Scene {
 
     /// With another handshake, and something done before every answer.
     pub(super) fn with(hello: &str, before: impl Fn(&Message) + Send + Sync + 'static) -> Self {
-        let ways = Arc::new(Mutex::new(Ways {
-            live: BTreeSet::new(),
-            opened: 0,
-            lost: answer("404 Not Found", "x-own: 1\r\n", LOST),
-            hello: None,
-            events: false,
-            sessions: true,
-            one_credential: false,
-            never: None,
-            credentials: BTreeMap::new(),
-        }));
+        let ways = Arc::new(Mutex::new(Ways::new()));
         let shared = Arc::clone(&ways);
         let up = Upstream::answering(move |request| {
             let answer = shared.lock().expect("unpoisoned").answer(request);
