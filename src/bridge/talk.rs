@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,6 +21,8 @@ use super::message::{Message, one_line};
 use super::stub;
 use crate::model::catalogue::{Code, Problem};
 
+/// Whether the daemon or the upstream made an answer.
+const ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
 /// The first pause before something is tried again, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a message waits for a daemon that is away.
@@ -53,8 +56,8 @@ pub(super) struct Talk {
 enum End {
     /// Its answer, if it wanted one, is on its way to the agent.
     Answered,
-    /// The server does not know the session.
-    Forgotten,
+    /// The server does not know the session of that many handshakes.
+    Forgotten(u64),
     /// The handshake was refused, by us or by the server, with this line to tell.
     Refused(Option<Bytes>),
 }
@@ -75,7 +78,7 @@ impl Talk {
         }
     }
 
-    fn tell(&self, line: Bytes) {
+    pub(super) fn tell(&self, line: Bytes) {
         // Nobody listens only when the agent has gone.
         let _ = self.out.send(line);
     }
@@ -100,12 +103,12 @@ impl Talk {
         let problem = match self.exchange(&message, PATIENCE).await {
             Ok(End::Answered) => return,
             Ok(End::Refused(line)) => return self.tell_if_any(line),
-            Ok(End::Forgotten) => match self.greet_again(self.epoch.get()).await {
+            Ok(End::Forgotten(epoch)) => match self.greet_again(epoch).await {
                 // What a server does not know the session of, it has not carried out.
                 Ok(()) => match self.exchange(&message, PATIENCE).await {
                     Ok(End::Answered) => return,
                     Ok(End::Refused(line)) => return self.tell_if_any(line),
-                    Ok(End::Forgotten) => self.link.problem(Code::ConnectionLost),
+                    Ok(End::Forgotten(_)) => self.link.problem(Code::ConnectionLost),
                     Err(problem) => problem,
                 },
                 Err(problem) => problem,
@@ -127,7 +130,7 @@ impl Talk {
         }
         match self.exchange(&message, HANDSHAKE_PATIENCE).await {
             Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
-            Ok(End::Forgotten) => {
+            Ok(End::Forgotten(_)) => {
                 let problem = self.link.problem(Code::UpstreamUnreachable);
                 self.be_absent(&message, problem.message());
             }
@@ -191,13 +194,12 @@ impl Talk {
         }
     }
 
-    /// Ends the MCP session and the session of this bridge.
-    pub(super) async fn leave(&self) {
+    /// Ends the MCP session.
+    pub(super) async fn take_leave(&self) {
         let place = self.place.borrow().clone();
         if place.session.is_some() {
             let _ = self.link.send(Sent::End, &place).await;
         }
-        self.link.leave().await;
     }
 
     /// One attempt, or several where nothing was sent or nothing can come of it twice.
@@ -205,9 +207,9 @@ impl Talk {
         let until = Instant::now() + patience;
         let mut pause = PAUSES.0;
         loop {
-            let place = self.place.borrow().clone();
+            let (place, epoch) = (self.place.borrow().clone(), self.epoch.get());
             let lost = match self.link.send(Sent::Message(message), &place).await {
-                Ok(response) => match self.answer(message, &place, response).await {
+                Ok(response) => match self.answer(message, &place, epoch, response).await {
                     Ok(end) => return Ok(end),
                     Err(lost) => lost,
                 },
@@ -227,6 +229,7 @@ impl Talk {
         &self,
         message: &Message,
         place: &Place,
+        epoch: u64,
         response: Response<Incoming>,
     ) -> Result<End, Problem> {
         let status = response.status();
@@ -235,8 +238,15 @@ impl Talk {
             self.place.borrow_mut().session = response.headers().get(SESSION).cloned();
         }
         let in_session = message.revision.is_none() && place.session.is_some();
-        if status == StatusCode::NOT_FOUND && in_session && !hello {
-            return Ok(End::Forgotten);
+        let missed = status == StatusCode::NOT_FOUND && in_session && !hello;
+        // The daemon has 404s of its own, for upstreams that are not there.
+        let origin = response.headers().get(ORIGIN);
+        if missed && origin.is_some_and(|origin| origin == "upstream") {
+            return Ok(End::Forgotten(epoch));
+        }
+        if !message.wants_answer() {
+            // It has arrived. What else comes, if ever it ends, is not waited for.
+            return Ok(End::Answered);
         }
         if is_events(&response) {
             return self.follow(message, response).await;
@@ -247,6 +257,9 @@ impl Talk {
         if !status.is_success() {
             // The error as whoever made it put it, under the id that the agent waits for.
             let said = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+            if missed && said["error"]["data"]["code"] == Code::McpSession.as_str() {
+                return Ok(End::Forgotten(epoch));
+            }
             return Ok(End::Refused(match &said["error"] {
                 error @ Value::Object(_) => message.with_error(error),
                 _ => message.failed(&self.no_answer(status)),
@@ -255,7 +268,8 @@ impl Talk {
         if hello {
             self.note_revision(&line);
         }
-        if !line.is_empty() && (message.id.is_some() || message.method.is_none()) {
+        // What is said on the pipe is JSON-RPC, whatever an upstream answers.
+        if message.is_answered_by(&line) || message.id.is_none() && is_json(&line) {
             self.tell(line);
         } else if let Some(error) = message.failed(&self.no_answer(status)) {
             self.tell(error);
@@ -289,7 +303,11 @@ impl Talk {
         loop {
             let before = last.clone();
             let heard = Heard::Answer(message);
-            if self.pass_on(response.into_body(), &mut last, heard).await || message.id.is_none() {
+            if self.pass_on(response.into_body(), &mut last, heard).await {
+                return Ok(End::Answered);
+            }
+            // Whether all of a batch was answered is not known.
+            if message.id.is_none() {
                 return Ok(End::Answered);
             }
             left = if last == before {
@@ -329,7 +347,7 @@ impl Talk {
                     *last = event.id;
                 }
                 let line = one_line(&event.data);
-                if line.is_empty() {
+                if !is_json(&line) {
                     continue;
                 }
                 let answers = heard.is_answered_by(&line);
@@ -405,16 +423,19 @@ impl Talk {
                         let mut last = last;
                         self.pass_on(response.into_body(), &mut last, Heard::Anything)
                             .await;
+                        // A server that ends every stream at once is not asked all the time.
+                        let heard = last != *self.last_event.borrow();
+                        pause = if heard { PAUSES.0 } else { pause };
                         if self.epoch.get() == epoch {
                             *self.last_event.borrow_mut() = last;
                         }
-                        pause = PAUSES.0;
                     }
                     // The next request of the agent shakes hands again; there is nothing to
                     // listen to until then.
                     Ok(response) if response.status() == StatusCode::NOT_FOUND => pause = PAUSES.1,
-                    // 405: there is nothing to hear. 401: this session has ended.
-                    Ok(response) if response.status().is_client_error() => return,
+                    // There is nothing to hear, or this session has ended.
+                    Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => return,
+                    Ok(response) if response.status().is_client_error() => pause = PAUSES.1,
                     Ok(_) | Err(_) => {}
                 }
             }
@@ -449,6 +470,10 @@ impl Heard<'_> {
             Self::Anything => false,
         }
     }
+}
+
+fn is_json(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b'{' | b'[')) && serde_json::from_slice::<IgnoredAny>(line).is_ok()
 }
 
 fn is_events(response: &Response<Incoming>) -> bool {
