@@ -278,8 +278,8 @@ fn pong(asked: &Value, wire: &mut Wire) {
 #[test]
 fn a_notification_that_is_answered_with_an_endless_stream_holds_nothing_up() {
     let odd = server(|asked, wire| {
-        if let Some(_) = asked.get("id") {
-            pong(asked, wire)
+        if asked.get("id").is_some() {
+            pong(asked, wire);
         } else {
             wire.write(raw::EVENTS);
             wire.closed();
