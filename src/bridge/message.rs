@@ -75,6 +75,11 @@ impl Message {
         })
     }
 
+    /// Whether the agent waits for an answer to it. Of a batch nobody knows; most have requests.
+    pub(super) fn wants_answer(&self) -> bool {
+        self.id.is_some() || self.bytes.first() == Some(&b'[')
+    }
+
     /// Whether it is this method.
     pub(super) fn is(&self, method: &str) -> bool {
         self.method.as_deref() == Some(method)

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::ctl::{Client, Fault, Outcome};
@@ -27,6 +27,8 @@ use talk::{LONGEST, Talk};
 
 /// How long requests that run at the end of the input are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How many messages of the agent wait for their turn before it has to wait itself.
+const QUEUE: usize = 64;
 
 /// What `bridge` was asked.
 #[derive(Clone, Debug)]
@@ -65,33 +67,60 @@ async fn serve(
     input: impl AsyncBufRead + Unpin,
     output: impl AsyncWrite + Unpin + 'static,
 ) -> Outcome {
-    let failed = |what| Fault::from(Problem::new(Code::Internal).with("detail", what));
-    let mut terminate = signal(SignalKind::terminate()).map_err(|_| failed("no signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| failed("no signals"))?;
     let (out, lines) = unbounded_channel();
-    let mut writing = tokio::task::spawn_local(write(output, lines));
     let link = Link::new(daemon, options);
     // What is wrong from the start is better said by an exit than at every message.
     link.prepare().await?;
-    let talk = Rc::new(Talk::new(link, out.clone()));
+    let failed = |what| Fault::from(Problem::new(Code::Internal).with("detail", what));
+    let mut terminate = signal(SignalKind::terminate()).map_err(|_| failed("no signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| failed("no signals"))?;
+    let mut writing = tokio::task::spawn_local(write(output, lines));
+    let talk = Rc::new(Talk::new(link, out));
     let mender = Rc::clone(&talk);
     let mending = tokio::task::spawn_local(async move { mender.mend().await });
-    let mut running = JoinSet::new();
-    let mut listening = None;
-    let mut lines = Lines::new(input);
+    let (queue, queued) = channel(QUEUE);
+    let mut working = tokio::task::spawn_local(work(Rc::clone(&talk), queued));
+    // Nothing that the server does or leaves undone keeps us from the end.
+    tokio::select! {
+        () = read(Lines::new(input), queue) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = &mut writing => {}
+    }
+    let _ = tokio::time::timeout(LAST_WORDS, &mut working).await;
+    working.abort();
+    mending.abort();
+    let _ = tokio::time::timeout(LAST_WORDS, talk.take_leave()).await;
+    talk.link.leave().await;
+    // The last lines are written when nobody can add one.
+    drop(talk);
+    if !writing.is_finished() {
+        let _ = tokio::time::timeout(LAST_WORDS, writing).await;
+    }
+    Ok(0)
+}
+
+/// Queues what the agent says until it ends.
+async fn read(mut lines: Lines<impl AsyncBufRead + Unpin>, queue: Sender<Line>) {
     loop {
-        let read = tokio::select! {
-            read = lines.next() => read,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = &mut writing => break,
-        };
+        let line = lines.next().await;
+        if matches!(line, Line::End) || queue.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Carries what the agent says: in order what others build on, at the same time the requests
+/// between. Ends when all that was queued is through.
+async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
+    let mut running = JoinSet::new();
+    let mut listening = JoinSet::new();
+    while let Some(line) = queued.recv().await {
         // Finished ones are not kept.
         while running.try_join_next().is_some() {}
-        let message = match read {
-            Line::End => break,
+        let message = match line {
             Line::TooLong => {
-                let _ = out.send(not_understood(-32600, "the message is too long"));
+                talk.tell(not_understood(-32600, "the message is too long"));
                 continue;
             }
             Line::Whole(bytes) if bytes.is_empty() => continue,
@@ -99,36 +128,25 @@ async fn serve(
                 if let Some(message) = Message::parse(bytes) {
                     message
                 } else {
-                    let _ = out.send(not_understood(-32700, "this is no JSON-RPC message"));
+                    talk.tell(not_understood(-32700, "this is no JSON-RPC message"));
                     continue;
                 }
             }
+            Line::End => break,
         };
         let ready = message.is("notifications/initialized");
-        if message.id.is_some() && !message.is("initialize") {
+        if message.wants_answer() && !message.is("initialize") {
             let talk = Rc::clone(&talk);
             running.spawn_local(async move { talk.carry(message).await });
         } else {
-            // In order: what follows builds on these.
             talk.carry(message).await;
         }
-        if ready && listening.is_none() {
+        if ready && listening.is_empty() {
             let talk = Rc::clone(&talk);
-            listening = Some(tokio::task::spawn_local(async move { talk.listen().await }));
+            listening.spawn_local(async move { talk.listen().await });
         }
     }
-    let finish = async { while running.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(LAST_WORDS, finish).await;
-    mending.abort();
-    if let Some(listening) = listening {
-        listening.abort();
-    }
-    talk.leave().await;
-    // The last lines are written when nobody can add one.
-    running.shutdown().await;
-    drop((talk, out));
-    let _ = tokio::time::timeout(LAST_WORDS, writing).await;
-    Ok(0)
+    while running.join_next().await.is_some() {}
 }
 
 /// The only place that writes to the agent.

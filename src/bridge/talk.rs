@@ -75,7 +75,7 @@ impl Talk {
         }
     }
 
-    fn tell(&self, line: Bytes) {
+    pub(super) fn tell(&self, line: Bytes) {
         // Nobody listens only when the agent has gone.
         let _ = self.out.send(line);
     }
@@ -191,13 +191,12 @@ impl Talk {
         }
     }
 
-    /// Ends the MCP session and the session of this bridge.
-    pub(super) async fn leave(&self) {
+    /// Ends the MCP session.
+    pub(super) async fn take_leave(&self) {
         let place = self.place.borrow().clone();
         if place.session.is_some() {
             let _ = self.link.send(Sent::End, &place).await;
         }
-        self.link.leave().await;
     }
 
     /// One attempt, or several where nothing was sent or nothing can come of it twice.
@@ -238,6 +237,10 @@ impl Talk {
         if status == StatusCode::NOT_FOUND && in_session && !hello {
             return Ok(End::Forgotten);
         }
+        if !message.wants_answer() {
+            // It has arrived. What else comes, if ever it ends, is not waited for.
+            return Ok(End::Answered);
+        }
         if is_events(&response) {
             return self.follow(message, response).await;
         }
@@ -255,7 +258,7 @@ impl Talk {
         if hello {
             self.note_revision(&line);
         }
-        if !line.is_empty() && (message.id.is_some() || message.method.is_none()) {
+        if !line.is_empty() {
             self.tell(line);
         } else if let Some(error) = message.failed(&self.no_answer(status)) {
             self.tell(error);
@@ -289,7 +292,11 @@ impl Talk {
         loop {
             let before = last.clone();
             let heard = Heard::Answer(message);
-            if self.pass_on(response.into_body(), &mut last, heard).await || message.id.is_none() {
+            if self.pass_on(response.into_body(), &mut last, heard).await {
+                return Ok(End::Answered);
+            }
+            // Whether all of a batch was answered is not known.
+            if message.id.is_none() {
                 return Ok(End::Answered);
             }
             left = if last == before {

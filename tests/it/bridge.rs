@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::parts::{Daemon, Part, signed_in};
+use crate::support::raw::{self, Upstream, Wire};
 
 /// An agent that has a pipe only, with the environment that the poorest of them give.
 struct Pipe {
@@ -235,6 +236,73 @@ fn what_is_wrong_from_the_start_is_an_exit_code_and_nothing_on_the_pipe() {
         said.contains("there is no upstream called nobody"),
         "{said}"
     );
+}
+
+/// A server without a sign-in that answers the handshake and leaves the rest to `answer`.
+fn server(answer: impl Fn(&Value, &mut Wire) + Send + Sync + 'static) -> Upstream {
+    Upstream::scripted(move |mut wire| {
+        while let Some(request) = wire.message() {
+            let asked = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+            if asked["method"] == "initialize" {
+                let result = json!({
+                    "protocolVersion": "2025-06-18", "capabilities": {},
+                    "serverInfo": {"name": "odd", "version": "0"},
+                });
+                let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+                let fields = "content-type: application/json\r\nmcp-session-id: one\r\n";
+                wire.write(raw::answer("200 OK", fields, &line.to_string()));
+            } else if request.start.starts_with("POST") {
+                answer(&asked, &mut wire);
+            } else {
+                wire.write(raw::answer("405 Method Not Allowed", "", ""));
+            }
+        }
+    })
+}
+
+fn bridged(upstream: &Upstream) -> (Daemon, Pipe) {
+    let daemon = Daemon::start();
+    let add = ["upstream", "add", "odd", &upstream.url("/mcp")];
+    let (code, added) = daemon.run(&[&add[..], &["--auth", "none"]].concat());
+    assert_eq!(code, 0, "{added}");
+    let pipe = Pipe::open(&daemon, "odd");
+    (daemon, pipe)
+}
+
+/// What a server answers that has nothing special in mind.
+fn pong(asked: &Value, wire: &mut Wire) {
+    let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}});
+    wire.write(raw::ok(&line.to_string()));
+}
+
+#[test]
+fn a_notification_that_is_answered_with_an_endless_stream_holds_nothing_up() {
+    let odd = server(|asked, wire| {
+        if asked.get("id").is_some() {
+            return pong(asked, wire);
+        }
+        wire.write(raw::EVENTS);
+        wire.closed();
+    });
+    let (_daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    assert_eq!(pipe.ask("ping", &json!({}))["result"], json!({}));
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
+fn a_signal_ends_a_bridge_whose_server_never_answers_a_notification() {
+    let (asked_it, was_asked) = std::sync::mpsc::channel();
+    let odd = server(move |_, wire| {
+        let _ = asked_it.send(());
+        wire.closed();
+    });
+    let (_daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    was_asked.recv().expect("the notification");
+    let pid = rustix::process::Pid::from_child(&pipe.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("ours");
+    assert_eq!(pipe.child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
