@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -31,6 +31,9 @@ const RESUMPTIONS: u32 = 5;
 /// The longest message.
 pub(super) const LONGEST: usize = 64 << 20;
 
+/// The field with which the daemon says whose answer one is.
+const ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
+
 /// Everything that the tasks of a bridge share.
 pub(super) struct Talk {
     pub(super) link: Link,
@@ -53,8 +56,8 @@ pub(super) struct Talk {
 enum End {
     /// Its answer, if it wanted one, is on its way to the agent.
     Answered,
-    /// The server does not know the session.
-    Forgotten,
+    /// The server does not know the session of this handshake.
+    Forgotten(u64),
     /// The handshake was refused, by us or by the server, with this line to tell.
     Refused(Option<Bytes>),
 }
@@ -100,12 +103,12 @@ impl Talk {
         let problem = match self.exchange(&message, PATIENCE).await {
             Ok(End::Answered) => return,
             Ok(End::Refused(line)) => return self.tell_if_any(line),
-            Ok(End::Forgotten) => match self.greet_again(self.epoch.get()).await {
+            Ok(End::Forgotten(epoch)) => match self.greet_again(epoch).await {
                 // What a server does not know the session of, it has not carried out.
                 Ok(()) => match self.exchange(&message, PATIENCE).await {
                     Ok(End::Answered) => return,
                     Ok(End::Refused(line)) => return self.tell_if_any(line),
-                    Ok(End::Forgotten) => self.link.problem(Code::ConnectionLost),
+                    Ok(End::Forgotten(_)) => self.link.problem(Code::ConnectionLost),
                     Err(problem) => problem,
                 },
                 Err(problem) => problem,
@@ -127,7 +130,7 @@ impl Talk {
         }
         match self.exchange(&message, HANDSHAKE_PATIENCE).await {
             Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
-            Ok(End::Forgotten) => {
+            Ok(End::Forgotten(_)) => {
                 let problem = self.link.problem(Code::UpstreamUnreachable);
                 self.be_absent(&message, problem.message());
             }
@@ -204,9 +207,11 @@ impl Talk {
         let until = Instant::now() + patience;
         let mut pause = PAUSES.0;
         loop {
+            // What is found out later is about the handshake that held when it was sent.
+            let epoch = self.epoch.get();
             let place = self.place.borrow().clone();
             let lost = match self.link.send(Sent::Message(message), &place).await {
-                Ok(response) => match self.answer(message, &place, response).await {
+                Ok(response) => match self.answer(message, &place, epoch, response).await {
                     Ok(end) => return Ok(end),
                     Err(lost) => lost,
                 },
@@ -226,6 +231,7 @@ impl Talk {
         &self,
         message: &Message,
         place: &Place,
+        epoch: u64,
         response: Response<Incoming>,
     ) -> Result<End, Problem> {
         let status = response.status();
@@ -233,11 +239,13 @@ impl Talk {
         if hello && status.is_success() {
             self.place.borrow_mut().session = response.headers().get(SESSION).cloned();
         }
-        let in_session = message.revision.is_none() && place.session.is_some();
-        if status == StatusCode::NOT_FOUND && in_session && !hello {
-            return Ok(End::Forgotten);
+        let in_session = message.revision.is_none() && place.session.is_some() && !hello;
+        let unknown = status == StatusCode::NOT_FOUND && in_session;
+        let theirs = is_of_the_server(&response);
+        if unknown && theirs {
+            return Ok(End::Forgotten(epoch));
         }
-        if !message.wants_answer() {
+        if !message.wants_answer() && (theirs || status.is_success()) {
             // It has arrived. What else comes, if ever it ends, is not waited for.
             return Ok(End::Answered);
         }
@@ -250,6 +258,9 @@ impl Talk {
         if !status.is_success() {
             // The error as whoever made it put it, under the id that the agent waits for.
             let said = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+            if unknown && said["error"]["data"]["code"] == Code::McpSession.as_str() {
+                return Ok(End::Forgotten(epoch));
+            }
             return Ok(End::Refused(match &said["error"] {
                 error @ Value::Object(_) => message.with_error(error),
                 _ => message.failed(&self.no_answer(status)),
@@ -456,6 +467,12 @@ impl Heard<'_> {
             Self::Anything => false,
         }
     }
+}
+
+/// Whether the daemon only passes it on: what it says by itself is not about the server's memory.
+fn is_of_the_server(response: &Response<Incoming>) -> bool {
+    let origin = response.headers().get(ORIGIN);
+    origin.is_some_and(|origin| origin == "upstream")
 }
 
 fn is_events(response: &Response<Incoming>) -> bool {

@@ -306,6 +306,22 @@ fn a_signal_ends_a_bridge_whose_server_never_answers_a_notification() {
 }
 
 #[test]
+fn what_the_daemon_does_not_know_is_no_lost_session_of_the_server() {
+    let odd = server(pong);
+    let (daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    assert_eq!(pipe.ask("ping", &json!({}))["result"], json!({}));
+    let (code, removed) = daemon.run(&["upstream", "remove", "odd"]);
+    assert_eq!(code, 0, "{removed}");
+    let refused = pipe.ask("tools/call", &json!({"name": "x"}));
+    assert_eq!(
+        refused["error"]["data"]["code"], "upstream_unknown",
+        "{refused}"
+    );
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
 fn the_official_sdk_connects_over_a_pipe() {
     let (_authority, _upstream, daemon): (Part, Part, Daemon) = signed_in(&json!({}));
     let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts");
