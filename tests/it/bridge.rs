@@ -22,7 +22,7 @@ impl Pipe {
         let mut child = daemon
             .command()
             .env("USER", "somebody")
-            .args(["bridge", upstream, "--label", "pipe"])
+            .args(["bridge", upstream, "--label", "pipe", "--no-autostart"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
