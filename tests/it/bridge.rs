@@ -322,6 +322,36 @@ fn what_the_daemon_does_not_know_is_no_lost_session_of_the_server() {
 }
 
 #[test]
+fn what_is_no_json_rpc_never_reaches_the_agent_and_is_answered_all_the_same() {
+    let odd = server(|asked, wire| match asked["method"].as_str() {
+        Some("tools/list") => {
+            let page = raw::answer(
+                "200 OK",
+                "content-type: text/html\r\n",
+                "<html>hello</html>",
+            );
+            wire.write(page);
+        }
+        Some("ping") => {
+            let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}});
+            wire.write(raw::EVENTS);
+            wire.write(raw::chunk("data: <p>one moment</p>\n\n"));
+            wire.write(raw::chunk(&format!("data: {line}\n\n")));
+            wire.write("0\r\n\r\n");
+        }
+        _ => pong(asked, wire),
+    });
+    let (_daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    let page = pipe.ask("tools/list", &json!({}));
+    assert!(page["error"]["code"].is_i64(), "{page}");
+    assert_eq!(pipe.ask("ping", &json!({}))["result"], json!({}));
+    let (code, said) = pipe.close();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("it is dropped"), "{said}");
+}
+
+#[test]
 fn the_official_sdk_connects_over_a_pipe() {
     let (_authority, _upstream, daemon): (Part, Part, Daemon) = signed_in(&json!({}));
     let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts");
