@@ -18,6 +18,8 @@ pub(super) struct Message {
     pub(super) bytes: Bytes,
     /// Its id as it was written; `None` for notifications and answers.
     pub(super) id: Option<Box<RawValue>>,
+    /// The ids of the requests in it, where it is a batch.
+    pub(super) batch: Vec<Box<RawValue>>,
     /// Its method; `None` for answers.
     pub(super) method: Option<String>,
     /// The revision that the request itself names: it belongs to no MCP session then.
@@ -36,6 +38,22 @@ struct Shape<'m> {
     params: Option<Params>,
 }
 
+impl Shape<'_> {
+    /// The id under which an answer is waited for.
+    fn asked(&self) -> Option<Box<RawValue>> {
+        let is_request = self.method.is_some();
+        let id = self.id.filter(|id| is_request && id.get() != "null");
+        id.map(ToOwned::to_owned)
+    }
+
+    /// Whether it answers the request with this id, however either side writes it.
+    fn answers(&self, own: &RawValue) -> bool {
+        let value = |id: &RawValue| serde_json::from_str::<Value>(id.get()).ok();
+        let same = |id: &RawValue| id.get() == own.get() || value(id) == value(own);
+        self.method.is_none() && self.id.is_some_and(same)
+    }
+}
+
 #[derive(Default, Deserialize)]
 struct Params {
     #[serde(default)]
@@ -50,24 +68,26 @@ impl Message {
     /// Reads a line. `None`: it is no JSON-RPC message.
     pub(super) fn parse(bytes: Bytes) -> Option<Self> {
         if bytes.first() == Some(&b'[') {
-            // A batch of revision 2025-03-26: nothing in it is looked at.
-            serde_json::from_slice::<&RawValue>(&bytes).ok()?;
+            // A batch of revision 2025-03-26: looked at only for who waits for an answer.
+            let shapes: Vec<Shape> = serde_json::from_slice(&bytes).ok()?;
+            let batch = shapes.iter().filter_map(Shape::asked).collect();
             return Some(Self {
                 bytes,
                 id: None,
+                batch,
                 method: None,
                 revision: None,
                 name: None,
             });
         }
         let shape: Shape = serde_json::from_slice(&bytes).ok()?;
+        let id = shape.asked();
         let params = shape.params.unwrap_or_default();
         let text = |value: Option<Value>| value.and_then(|it| it.as_str().map(str::to_owned));
         let meta = params.meta.unwrap_or_default();
-        let is_request = shape.method.is_some();
-        let id = shape.id.filter(|id| is_request && id.get() != "null");
         Some(Self {
-            id: id.map(ToOwned::to_owned),
+            id,
+            batch: Vec::new(),
             method: shape.method,
             revision: meta[REVISION].as_str().map(str::to_owned),
             name: text(params.name).or(text(params.uri)),
@@ -75,9 +95,9 @@ impl Message {
         })
     }
 
-    /// Whether the agent waits for an answer to it. Of a batch nobody knows; most have requests.
+    /// Whether the agent waits for an answer to it.
     pub(super) fn wants_answer(&self) -> bool {
-        self.id.is_some() || self.bytes.first() == Some(&b'[')
+        self.id.is_some() || !self.batch.is_empty()
     }
 
     /// Whether it is this method.
@@ -105,12 +125,14 @@ impl Message {
         )
     }
 
-    /// Whether `line` answers this request.
+    /// Whether `line` answers this request, or all of this batch.
     pub(super) fn is_answered_by(&self, line: &[u8]) -> bool {
-        let Some(own) = &self.id else { return false };
-        serde_json::from_slice::<Shape>(line).is_ok_and(|shape| {
-            shape.method.is_none() && shape.id.is_some_and(|id| id.get() == own.get())
-        })
+        if let Some(own) = &self.id {
+            return serde_json::from_slice::<Shape>(line).is_ok_and(|shape| shape.answers(own));
+        }
+        let answers: Vec<Shape> = serde_json::from_slice(line).unwrap_or_default();
+        let answered = |own: &RawValue| answers.iter().any(|answer| answer.answers(own));
+        self.wants_answer() && self.batch.iter().all(|own| answered(own))
     }
 
     /// The error that tells the agent what went wrong with this request; nothing where it waits
@@ -127,9 +149,15 @@ impl Message {
 
     /// The same with an error that somebody else has made.
     pub(super) fn with_error(&self, error: &Value) -> Option<Bytes> {
-        let id = self.id.as_ref()?.get();
-        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}");
-        Some(line.into())
+        let one = |id: &RawValue| {
+            let id = id.get();
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}")
+        };
+        if let Some(id) = &self.id {
+            return Some(one(id).into());
+        }
+        let all: Vec<_> = self.batch.iter().map(|id| one(id)).collect();
+        (!all.is_empty()).then(|| format!("[{}]", all.join(",")).into())
     }
 
     /// The answer with this result.
@@ -203,6 +231,26 @@ mod tests {
         assert!(!request.is_answered_by(br#"{"id":"1","result":{}}"#));
         assert!(!request.is_answered_by(br#"{"id":1,"method":"sampling/createMessage"}"#));
         assert!(!request.is_answered_by(b"nonsense"));
+    }
+
+    #[test]
+    fn every_request_of_a_batch_that_fails_is_answered() {
+        let batch = parse(
+            r#"[{"id":1,"method":"ping"},{"method":"notifications/x"},{"id":"b","method":"ping"}]"#,
+        );
+        assert!(batch.is_answered_by(br#"[{"id":"b","result":{}},{"id":1,"result":{}}]"#));
+        assert!(!batch.is_answered_by(br#"[{"id":1,"result":{}}]"#));
+        let errors = batch.with_error(&json!({"code": 1})).expect("wanted");
+        let errors: Value = serde_json::from_slice(&errors).expect("one line of JSON");
+        assert_eq!(
+            errors,
+            json!([
+                {"jsonrpc": "2.0", "id": 1, "error": {"code": 1}},
+                {"jsonrpc": "2.0", "id": "b", "error": {"code": 1}},
+            ])
+        );
+        let notes = parse(r#"[{"method":"notifications/x"}]"#);
+        assert!(!notes.wants_answer() && notes.with_error(&json!({})).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod events;
 mod link;
 mod message;
+mod streams;
 mod stub;
 mod talk;
 mod wire;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
 use crate::ctl::{Client, Fault, Outcome};
@@ -29,6 +30,8 @@ use talk::{LONGEST, Talk};
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How many messages of the agent wait for their turn before it has to wait itself.
 const QUEUE: usize = 64;
+/// How many lines wait for an agent that does not read before the server has to wait.
+const UNREAD: usize = 1024;
 
 /// What `bridge` was asked.
 #[derive(Clone, Debug)]
@@ -67,7 +70,7 @@ async fn serve(
     input: impl AsyncBufRead + Unpin,
     output: impl AsyncWrite + Unpin + 'static,
 ) -> Outcome {
-    let (out, lines) = unbounded_channel();
+    let (out, lines) = channel(UNREAD);
     let link = Link::new(daemon, options);
     // What is wrong from the start is better said by an exit than at every message.
     link.prepare().await?;
@@ -120,7 +123,8 @@ async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
         while running.try_join_next().is_some() {}
         let message = match line {
             Line::TooLong => {
-                talk.tell(not_understood(-32600, "the message is too long"));
+                talk.tell(not_understood(-32600, "the message is too long"))
+                    .await;
                 continue;
             }
             Line::Whole(bytes) if bytes.is_empty() => continue,
@@ -128,7 +132,8 @@ async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
                 if let Some(message) = Message::parse(bytes) {
                     message
                 } else {
-                    talk.tell(not_understood(-32700, "this is no JSON-RPC message"));
+                    talk.tell(not_understood(-32700, "this is no JSON-RPC message"))
+                        .await;
                     continue;
                 }
             }
@@ -150,7 +155,7 @@ async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
 }
 
 /// The only place that writes to the agent.
-async fn write(mut output: impl AsyncWrite + Unpin, mut lines: UnboundedReceiver<Bytes>) {
+async fn write(mut output: impl AsyncWrite + Unpin, mut lines: Receiver<Bytes>) {
     while let Some(line) = lines.recv().await {
         let written = async {
             output.write_all(&line).await?;

@@ -5,65 +5,66 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 
-use super::events::Events;
 use super::link::{Link, Place, SESSION, Sent};
 use super::message::{Message, one_line};
+use super::streams::{Course, Heard, is_events};
 use super::stub;
 use crate::model::catalogue::{Code, Problem};
 
 /// Whether the daemon or the upstream made an answer.
 const ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
 /// The first pause before something is tried again, and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+pub(super) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a message waits for a daemon that is away.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a handshake does: the shortest patience that agents have with one is ten seconds.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
-/// How often a stream is taken up again without anything new on it.
-const RESUMPTIONS: u32 = 5;
 /// The longest message.
 pub(super) const LONGEST: usize = 64 << 20;
+
+/// The field with which the daemon says whose answer one is.
+const ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
 
 /// Everything that the tasks of a bridge share.
 pub(super) struct Talk {
     pub(super) link: Link,
-    out: UnboundedSender<Bytes>,
+    out: Sender<Bytes>,
     /// `initialize` as the agent sent it, for a server that has forgotten it or never had it.
     hello: RefCell<Option<Message>>,
-    place: RefCell<Place>,
-    last_event: RefCell<Option<String>>,
+    pub(super) place: RefCell<Place>,
+    pub(super) last_event: RefCell<Option<String>>,
     /// Why the server cannot be had, while that is so.
-    absence: RefCell<Option<String>>,
+    pub(super) absence: RefCell<Option<String>>,
     absent: Notify,
     /// Whether the agent was ever answered in the place of the server.
     stood_in: Cell<bool>,
     greeting: tokio::sync::Mutex<()>,
     /// How often hands were shaken.
-    epoch: Cell<u64>,
+    pub(super) epoch: Cell<u64>,
 }
 
 /// How one exchange ended.
-enum End {
+pub(super) enum End {
     /// Its answer, if it wanted one, is on its way to the agent.
     Answered,
-    /// The server does not know the session of that many handshakes.
+    /// The server does not know the session of this handshake.
     Forgotten(u64),
     /// The handshake was refused, by us or by the server, with this line to tell.
     Refused(Option<Bytes>),
 }
 
 impl Talk {
-    pub(super) fn new(link: Link, out: UnboundedSender<Bytes>) -> Self {
+    pub(super) fn new(link: Link, out: Sender<Bytes>) -> Self {
         Self {
             link,
             out,
@@ -78,9 +79,9 @@ impl Talk {
         }
     }
 
-    pub(super) fn tell(&self, line: Bytes) {
+    pub(super) async fn tell(&self, line: Bytes) {
         // Nobody listens only when the agent has gone.
-        let _ = self.out.send(line);
+        let _ = self.out.send(line).await;
     }
 
     /// Carries one message, whatever it takes, and sees to it that a request is answered.
@@ -90,7 +91,7 @@ impl Talk {
         }
         let absence = self.absence.borrow().clone();
         if let (Some(why), None) = (absence, &message.revision) {
-            return self.stand_in(&message, &why);
+            return self.stand_in(&message, &why).await;
         }
         if message.is("tools/call")
             && message.name.as_deref() == Some(stub::TOOL)
@@ -98,16 +99,16 @@ impl Talk {
         {
             // It was listed by us, and asked for before the agent saw the real list.
             let over = stub::over(self.link.upstream());
-            return self.tell_result(&message, &over);
+            return self.tell_result(&message, &over).await;
         }
         let problem = match self.exchange(&message, PATIENCE).await {
             Ok(End::Answered) => return,
-            Ok(End::Refused(line)) => return self.tell_if_any(line),
+            Ok(End::Refused(line)) => return self.tell_if_any(line).await,
             Ok(End::Forgotten(epoch)) => match self.greet_again(epoch).await {
                 // What a server does not know the session of, it has not carried out.
                 Ok(()) => match self.exchange(&message, PATIENCE).await {
                     Ok(End::Answered) => return,
-                    Ok(End::Refused(line)) => return self.tell_if_any(line),
+                    Ok(End::Refused(line)) => return self.tell_if_any(line).await,
                     Ok(End::Forgotten(_)) => self.link.problem(Code::ConnectionLost),
                     Err(problem) => problem,
                 },
@@ -115,7 +116,7 @@ impl Talk {
             },
             Err(problem) => problem,
         };
-        self.tell_if_any(message.failed(&problem));
+        self.tell_if_any(message.failed(&problem)).await;
     }
 
     /// Shakes hands. An agent whose handshake fails never comes back, so one that fails for a
@@ -126,13 +127,13 @@ impl Talk {
         *self.last_event.borrow_mut() = None;
         *self.absence.borrow_mut() = None;
         if let Some(why) = self.link.needs_a_person().await {
-            return self.be_absent(&message, why);
+            return self.be_absent(&message, why).await;
         }
         match self.exchange(&message, HANDSHAKE_PATIENCE).await {
             Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
             Ok(End::Forgotten(_)) => {
                 let problem = self.link.problem(Code::UpstreamUnreachable);
-                self.be_absent(&message, problem.message());
+                self.be_absent(&message, problem.message()).await;
             }
             Ok(End::Refused(line)) => {
                 let said = line.as_deref().map(serde_json::from_slice::<Value>);
@@ -142,38 +143,38 @@ impl Talk {
                 let why = error["message"].as_str().unwrap_or_default().to_owned();
                 // A session that was ended stays ended; all else that is ours to say can pass.
                 if ours && !code.starts_with("session_") {
-                    self.be_absent(&message, why);
+                    self.be_absent(&message, why).await;
                 } else {
-                    self.tell_if_any(line);
+                    self.tell_if_any(line).await;
                 }
             }
-            Err(problem) => self.be_absent(&message, problem.message()),
+            Err(problem) => self.be_absent(&message, problem.message()).await,
         }
     }
 
-    fn be_absent(&self, message: &Message, why: String) {
-        self.stand_in(message, &why);
+    async fn be_absent(&self, message: &Message, why: String) {
+        self.stand_in(message, &why).await;
         *self.absence.borrow_mut() = Some(why);
         self.absent.notify_one();
     }
 
     /// Answers in the place of the server.
-    fn stand_in(&self, message: &Message, why: &str) {
+    async fn stand_in(&self, message: &Message, why: &str) {
         self.stood_in.set(true);
         if let Some(result) = stub::result(message, self.link.upstream(), why) {
-            return self.tell_result(message, &result);
+            return self.tell_result(message, &result).await;
         }
         let problem = self.link.problem(Code::UpstreamUnreachable).because(why);
-        self.tell_if_any(message.failed(&problem));
+        self.tell_if_any(message.failed(&problem)).await;
     }
 
-    fn tell_result(&self, message: &Message, result: &Value) {
-        self.tell_if_any(message.with_result(result));
+    async fn tell_result(&self, message: &Message, result: &Value) {
+        self.tell_if_any(message.with_result(result)).await;
     }
 
-    fn tell_if_any(&self, line: Option<Bytes>) {
+    async fn tell_if_any(&self, line: Option<Bytes>) {
         if let Some(line) = line {
-            self.tell(line);
+            self.tell(line).await;
         }
     }
 
@@ -189,7 +190,7 @@ impl Talk {
             }
             *self.absence.borrow_mut() = None;
             for line in stub::announcements() {
-                self.tell(line.into());
+                self.tell(line.into()).await;
             }
         }
     }
@@ -207,7 +208,9 @@ impl Talk {
         let until = Instant::now() + patience;
         let mut pause = PAUSES.0;
         loop {
-            let (place, epoch) = (self.place.borrow().clone(), self.epoch.get());
+            // What is found out later is about the handshake that held when it was sent.
+            let epoch = self.epoch.get();
+            let place = self.place.borrow().clone();
             let lost = match self.link.send(Sent::Message(message), &place).await {
                 Ok(response) => match self.answer(message, &place, epoch, response).await {
                     Ok(end) => return Ok(end),
@@ -237,14 +240,13 @@ impl Talk {
         if hello && status.is_success() {
             self.place.borrow_mut().session = response.headers().get(SESSION).cloned();
         }
-        let in_session = message.revision.is_none() && place.session.is_some();
-        let missed = status == StatusCode::NOT_FOUND && in_session && !hello;
-        // The daemon has 404s of its own, for upstreams that are not there.
-        let origin = response.headers().get(ORIGIN);
-        if missed && origin.is_some_and(|origin| origin == "upstream") {
+        let in_session = message.revision.is_none() && place.session.is_some() && !hello;
+        let unknown = status == StatusCode::NOT_FOUND && in_session;
+        let theirs = is_of_the_server(&response);
+        if unknown && theirs {
             return Ok(End::Forgotten(epoch));
         }
-        if !message.wants_answer() {
+        if !message.wants_answer() && (theirs || status.is_success()) {
             // It has arrived. What else comes, if ever it ends, is not waited for.
             return Ok(End::Answered);
         }
@@ -254,118 +256,34 @@ impl Talk {
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body = body.map_err(|_| self.link.problem(Code::ConnectionLost))?;
         let line = one_line(&body.to_bytes());
-        if !status.is_success() {
-            // The error as whoever made it put it, under the id that the agent waits for.
-            let said = serde_json::from_slice::<Value>(&line).unwrap_or_default();
-            if missed && said["error"]["data"]["code"] == Code::McpSession.as_str() {
-                return Ok(End::Forgotten(epoch));
+        if status.is_success() && message.is_answered_by(&line) {
+            if hello {
+                self.note_revision(&line);
             }
-            return Ok(End::Refused(match &said["error"] {
-                error @ Value::Object(_) => message.with_error(error),
-                _ => message.failed(&self.no_answer(status)),
-            }));
+            self.tell(line).await;
+            return Ok(End::Answered);
         }
-        if hello {
-            self.note_revision(&line);
+        // The error as whoever made it put it, under the id that the agent waits for.
+        let said = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+        if unknown && said["error"]["data"]["code"] == Code::McpSession.as_str() {
+            return Ok(End::Forgotten(epoch));
         }
-        // What is said on the pipe is JSON-RPC, whatever an upstream answers.
-        if message.is_answered_by(&line) || message.id.is_none() && is_json(&line) {
-            self.tell(line);
-        } else if let Some(error) = message.failed(&self.no_answer(status)) {
-            self.tell(error);
-        }
-        Ok(End::Answered)
+        Ok(End::Refused(match &said["error"] {
+            error @ Value::Object(_) => message.with_error(error),
+            _ => message.failed(&self.no_answer(status)),
+        }))
     }
 
     fn no_answer(&self, status: StatusCode) -> Problem {
         let problem = self.link.problem(Code::UpstreamUnreachable);
-        problem.because(format!("it answered {status} without a message"))
+        problem.because(format!("it answered {status} without an answer to this"))
     }
 
-    fn note_revision(&self, answer: &[u8]) {
+    pub(super) fn note_revision(&self, answer: &[u8]) {
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let revision = answer["result"]["protocolVersion"].as_str();
         let revision = revision.and_then(|text| HeaderValue::from_str(text).ok());
         self.place.borrow_mut().revision = revision;
-    }
-
-    /// Passes events on until the answer has come; takes a stream that breaks up again where its
-    /// events have ids (MCP 2025-11-25, transports).
-    async fn follow(
-        &self,
-        message: &Message,
-        response: Response<Incoming>,
-    ) -> Result<End, Problem> {
-        let broken = || self.link.problem(Code::ConnectionLost);
-        let mut response = response;
-        let mut last = None;
-        let mut left = RESUMPTIONS;
-        loop {
-            let before = last.clone();
-            let heard = Heard::Answer(message);
-            if self.pass_on(response.into_body(), &mut last, heard).await {
-                return Ok(End::Answered);
-            }
-            // Whether all of a batch was answered is not known.
-            if message.id.is_none() {
-                return Ok(End::Answered);
-            }
-            left = if last == before {
-                left - 1
-            } else {
-                RESUMPTIONS
-            };
-            let id = last.clone().filter(|_| left > 0).ok_or_else(broken)?;
-            let place = self.place.borrow().clone();
-            let mut pause = PAUSES.0;
-            response = loop {
-                sleep(pause).await;
-                pause = (pause * 2).min(PAUSES.1);
-                match self.link.send(Sent::Listen(Some(&id)), &place).await {
-                    Ok(again) if again.status().is_success() && is_events(&again) => break again,
-                    Err(problem) if problem.code() == Code::NotRunning && left > 1 => left -= 1,
-                    _ => return Err(broken()),
-                }
-            };
-        }
-    }
-
-    /// Passes the events of one stream on; whether the awaited answer was among them.
-    async fn pass_on(
-        &self,
-        mut body: Incoming,
-        last: &mut Option<String>,
-        heard: Heard<'_>,
-    ) -> bool {
-        let mut events = Events::default();
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(chunk) = frame.data_ref() else {
-                continue;
-            };
-            for event in events.feed(chunk) {
-                if event.id.is_some() {
-                    *last = event.id;
-                }
-                let line = one_line(&event.data);
-                if !is_json(&line) {
-                    continue;
-                }
-                let answers = heard.is_answered_by(&line);
-                if answers && heard.is_hello() {
-                    self.note_revision(&line);
-                }
-                if !matches!(heard, Heard::Repeated(_)) {
-                    self.tell(line);
-                }
-                if answers {
-                    return true;
-                }
-            }
-            if events.held() > LONGEST {
-                return false;
-            }
-        }
-        false
     }
 
     /// Shakes hands again with what the agent said at first, once for all who noticed that those
@@ -387,7 +305,8 @@ impl Talk {
         let read = async {
             if is_events(&response) {
                 let heard = Heard::Repeated(&hello);
-                return self.pass_on(response.into_body(), &mut None, heard).await;
+                let mut course = Course::default();
+                return self.pass_on(response.into_body(), &mut course, heard).await;
             }
             let body = Limited::new(response.into_body(), LONGEST).collect().await;
             let Ok(body) = body else { return false };
@@ -409,75 +328,10 @@ impl Talk {
         self.epoch.set(seen + 1);
         Ok(())
     }
-
-    /// Listens to what the server says by itself, for as long as it offers that.
-    pub(super) async fn listen(&self) {
-        let mut pause = PAUSES.0;
-        loop {
-            let (epoch, last) = (self.epoch.get(), self.last_event.borrow().clone());
-            let place = self.place.borrow().clone();
-            let absent = self.absence.borrow().is_some();
-            if !absent {
-                match self.link.send(Sent::Listen(last.as_deref()), &place).await {
-                    Ok(response) if response.status().is_success() && is_events(&response) => {
-                        let mut last = last;
-                        self.pass_on(response.into_body(), &mut last, Heard::Anything)
-                            .await;
-                        // A server that ends every stream at once is not asked all the time.
-                        let heard = last != *self.last_event.borrow();
-                        pause = if heard { PAUSES.0 } else { pause };
-                        if self.epoch.get() == epoch {
-                            *self.last_event.borrow_mut() = last;
-                        }
-                    }
-                    // The next request of the agent shakes hands again; there is nothing to
-                    // listen to until then.
-                    Ok(response) if response.status() == StatusCode::NOT_FOUND => pause = PAUSES.1,
-                    // There is nothing to hear, or this session has ended.
-                    Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => return,
-                    Ok(response) if response.status().is_client_error() => pause = PAUSES.1,
-                    Ok(_) | Err(_) => {}
-                }
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
-        }
-    }
 }
 
-/// What is listened for on a stream.
-#[derive(Clone, Copy)]
-enum Heard<'m> {
-    /// The answer to this request.
-    Answer(&'m Message),
-    /// The same, which the agent has had already.
-    Repeated(&'m Message),
-    /// Whatever comes.
-    Anything,
-}
-
-impl Heard<'_> {
-    fn is_answered_by(self, line: &[u8]) -> bool {
-        match self {
-            Self::Answer(message) | Self::Repeated(message) => message.is_answered_by(line),
-            Self::Anything => false,
-        }
-    }
-
-    fn is_hello(self) -> bool {
-        match self {
-            Self::Answer(message) | Self::Repeated(message) => message.is("initialize"),
-            Self::Anything => false,
-        }
-    }
-}
-
-fn is_json(line: &[u8]) -> bool {
-    matches!(line.first(), Some(b'{' | b'[')) && serde_json::from_slice::<IgnoredAny>(line).is_ok()
-}
-
-fn is_events(response: &Response<Incoming>) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.and_then(|kind| kind.as_bytes().get(..17))
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+/// Whether the daemon only passes it on: what it says by itself is not about the server's memory.
+fn is_of_the_server(response: &Response<Incoming>) -> bool {
+    let origin = response.headers().get(ORIGIN);
+    origin.is_some_and(|origin| origin == "upstream")
 }

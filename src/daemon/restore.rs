@@ -21,7 +21,9 @@ pub(super) async fn sessions(directory: &Directory, now: Timestamp) -> Result<()
         if cell.ending().is_some() {
             continue;
         }
-        match cell.bound().filter(|process| !process::lives(process)) {
+        // One that cannot be seen now may live; its session looks again, and ends with it.
+        let gone = |process: &&_| process::lives(process).is_ok_and(|lives| !lives);
+        match cell.bound().filter(gone) {
             None => directory.open_session(&cell),
             Some(process) => {
                 cell.set_liveness(Liveness::Gone);

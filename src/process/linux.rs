@@ -2,6 +2,7 @@
 //! kernel before 5.3, or a sandbox that forbids such descriptors, is asked again and again.
 
 use std::fs;
+use std::io::{Error, ErrorKind, Result};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -17,30 +18,48 @@ use crate::model::record::BoundProcess;
 /// the end of a process ends its sessions.
 const PERIOD: Duration = Duration::from_millis(500);
 
-pub(super) fn look(pid: u32) -> Option<Seen> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
+    let odd = || Error::from(ErrorKind::InvalidData);
+    let Some(status) = read(&format!("/proc/{pid}/status"))? else {
+        return Ok(None);
+    };
     // Threads have numbers and places in /proc too, and are no processes.
-    if field(&status, "Tgid:")? != pid {
-        return None;
+    if field(&status, "Tgid:").ok_or_else(odd)? != pid {
+        return Ok(None);
     }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let Some(stat) = read(&format!("/proc/{pid}/stat"))? else {
+        return Ok(None);
+    };
     let Stat {
         name,
         state,
         started,
-    } = Stat::parse(&stat)?;
+    } = Stat::parse(&stat).ok_or_else(odd)?;
     if matches!(state, 'Z' | 'X') {
-        return None;
+        return Ok(None);
     }
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
     let process = BoundProcess {
         pid,
         started,
         boot: boot.map(|id| id.trim().to_owned()),
         exe: Some(name.to_owned()),
     };
-    let owner = field(&status, "Uid:")?;
-    Some(Seen { process, owner })
+    let owner = field(&status, "Uid:").ok_or_else(odd)?;
+    Ok(Some(Seen { process, owner }))
+}
+
+/// The text of a file; `None` only where there is none, since all else, such as too many open
+/// files, says nothing about the process.
+fn read(path: &str) -> Result<Option<String>> {
+    match fs::read(path) {
+        // The name of a program is in it, which may be any bytes.
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // It ended between the opening and the reading.
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The first number of a line of `/proc/PID/status`; of `Uid:` that is the real one, which also
@@ -78,27 +97,28 @@ impl<'a> Stat<'a> {
     deprecated,
     reason = "sound for an OwnedFd, which cannot change or close; the successor is unsafe"
 )]
-fn readiness(held: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn readiness(held: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(held, Interest::READABLE)
 }
 
 pub(super) async fn ended(process: &BoundProcess) {
     let raw = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = raw else { return };
-    match pidfd_open(pid, PidfdFlags::empty()) {
+    loop {
         // Only after the descriptor is held does a look tell whose it is.
-        Ok(_) if !lives(process) => return,
-        Ok(held) => {
-            if let Ok(held) = readiness(held)
-                && held.readable().await.is_ok()
-            {
-                return;
+        let held = pidfd_open(pid, PidfdFlags::empty());
+        match (held, lives(process)) {
+            (Err(Errno::SRCH), _) | (_, Ok(false)) => return,
+            (Ok(held), Ok(true)) => {
+                if let Ok(held) = readiness(held)
+                    && held.readable().await.is_ok()
+                {
+                    return;
+                }
             }
+            // There is no descriptor or nothing to see at present: that is not its end.
+            (Err(_), _) | (_, Err(_)) => {}
         }
-        Err(Errno::SRCH) => return,
-        Err(_) => {}
-    }
-    while lives(process) {
         tokio::time::sleep(PERIOD).await;
     }
 }

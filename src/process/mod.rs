@@ -24,20 +24,26 @@ pub enum ProcessError {
     /// Its end would end a session of somebody else.
     #[error("it belongs to another user")]
     NotYours,
+    /// The system does not show it at present.
+    #[error("the system does not show it: {0}")]
+    Unseen(std::io::ErrorKind),
 }
 
 /// The process that has the number `pid` now, if it is one of this user's.
 pub fn find(pid: u32) -> Result<BoundProcess, ProcessError> {
-    let seen = platform::look(pid).ok_or(ProcessError::Gone)?;
+    let seen = platform::look(pid).map_err(|error| ProcessError::Unseen(error.kind()))?;
+    let seen = seen.ok_or(ProcessError::Gone)?;
     if seen.owner != rustix::process::getuid().as_raw() {
         return Err(ProcessError::NotYours);
     }
     Ok(seen.process)
 }
 
-/// Whether this very process lives, and not another one that got its number.
-pub fn lives(process: &BoundProcess) -> bool {
-    platform::look(process.pid).is_some_and(|seen| seen.process.is(process))
+/// Whether this very process lives, and not another one that got its number. An
+/// error says nothing about it: sessions are not to end because files ran out.
+pub fn lives(process: &BoundProcess) -> std::io::Result<bool> {
+    let seen = platform::look(process.pid)?;
+    Ok(seen.is_some_and(|seen| seen.process.is(process)))
 }
 
 /// Waits for the end of a process; at once where it has ended already.

@@ -4,6 +4,7 @@
 //! them out in turn. A process that ended and that its parent does not collect is noticed after
 //! two seconds.
 
+use std::io::{Error, ErrorKind, Result};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,27 +20,32 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Every so many looks are thorough ones.
 const PATIENCE: u32 = 4;
 
-pub(super) fn look(pid: u32) -> Option<Seen> {
+pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
     let output = Command::new("/bin/ps")
         .args(["-p", &pid.to_string(), "-o", "uid=,state=,lstart=,ucomm="])
         .env_clear()
         .envs([("LC_ALL", "C"), ("TZ", "UTC")])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    parse(pid, &String::from_utf8_lossy(&output.stdout))
+        .output()?;
+    let line = String::from_utf8_lossy(&output.stdout);
+    if line.trim().is_empty() {
+        // That is how it says that there is none; one that was killed says nothing.
+        return match output.status.code() {
+            Some(1) => Ok(None),
+            _ => Err(Error::from(ErrorKind::Interrupted)),
+        };
+    }
+    let (state, seen) = parse(pid, &line).ok_or(Error::from(ErrorKind::InvalidData))?;
+    Ok((!state.starts_with('Z')).then_some(seen))
 }
 
 /// `501 S Sat Nov 21 11:05:47 2026 claude`
-fn parse(pid: u32, line: &str) -> Option<Seen> {
+fn parse(pid: u32, line: &str) -> Option<(&str, Seen)> {
     let words: Vec<_> = line.split_whitespace().collect();
     let [owner, state, start @ .., _] = words.get(..8)? else {
         return None;
     };
-    if state.starts_with('Z') {
-        return None;
-    }
     // The date is compared and never shown.
     let digest: [u8; 32] = Sha256::digest(start.join(" ")).into();
     let (first, _) = digest.split_first_chunk::<8>()?;
@@ -50,7 +56,7 @@ fn parse(pid: u32, line: &str) -> Option<Seen> {
         exe: Some(words[7..].join(" ")),
     };
     let owner = owner.parse().ok()?;
-    Some(Seen { process, owner })
+    Some((state, Seen { process, owner }))
 }
 
 pub(super) async fn ended(process: &BoundProcess) {
@@ -64,7 +70,8 @@ pub(super) async fn ended(process: &BoundProcess) {
         if look.is_multiple_of(PATIENCE) {
             let process = process.clone();
             let looked = tokio::task::spawn_blocking(move || lives(&process));
-            if !looked.await.unwrap_or(true) {
+            // What could not be seen is looked for again.
+            if matches!(looked.await, Ok(Ok(false))) {
                 return;
             }
         }

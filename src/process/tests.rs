@@ -15,14 +15,14 @@ fn child() -> Child {
 async fn the_end_of_a_process_is_noticed_even_while_nobody_has_collected_it() {
     let mut child = child();
     let process = find(child.id()).expect("it lives, and it is ours");
-    assert!(lives(&process));
+    assert!(lives(&process).expect("seen"));
     let end = ended(&process);
     tokio::pin!(end);
     let waiting = futures_util::poll!(&mut end);
     assert!(waiting.is_pending(), "it lives");
     drop(child.stdin.take());
     end.await;
-    assert!(!lives(&process), "a zombie does not live");
+    assert!(!lives(&process).expect("seen"), "a zombie does not live");
     assert_eq!(find(process.pid), Err(ProcessError::Gone));
     child.wait().expect("it ended");
     ended(&process).await;
@@ -36,13 +36,13 @@ async fn another_process_with_the_same_number_is_another_process() {
         started: process.started - 1,
         ..process.clone()
     };
-    assert!(!lives(&earlier));
+    assert!(!lives(&earlier).expect("seen"));
     ended(&earlier).await;
     #[cfg(target_os = "linux")]
     {
         let boot = Some("another run of the kernel".to_owned());
         let before = BoundProcess { boot, ..process };
-        assert!(!lives(&before));
+        assert!(!lives(&before).expect("seen"));
         ended(&before).await;
     }
     child.kill().expect("it ran");
@@ -90,7 +90,7 @@ mod stat {
             .and_then(|name| name.to_str()?.parse().ok());
         let number = number.expect("its last part is the number");
         assert!(std::path::Path::new(&format!("/proc/{number}/stat")).exists());
-        assert!(look(number).is_none());
+        assert!(look(number).expect("seen").is_none());
         drop(release);
         thread.join().expect("no panic");
     }

@@ -22,7 +22,7 @@ impl Pipe {
         let mut child = daemon
             .command()
             .env("USER", "somebody")
-            .args(["bridge", upstream, "--label", "pipe"])
+            .args(["bridge", upstream, "--label", "pipe", "--no-autostart"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -279,11 +279,10 @@ fn pong(asked: &Value, wire: &mut Wire) {
 fn a_notification_that_is_answered_with_an_endless_stream_holds_nothing_up() {
     let odd = server(|asked, wire| {
         if asked.get("id").is_some() {
-            pong(asked, wire);
-        } else {
-            wire.write(raw::EVENTS);
-            wire.closed();
+            return pong(asked, wire);
         }
+        wire.write(raw::EVENTS);
+        wire.closed();
     });
     let (_daemon, mut pipe) = bridged(&odd);
     pipe.shake_hands();
@@ -304,6 +303,52 @@ fn a_signal_ends_a_bridge_whose_server_never_answers_a_notification() {
     let pid = rustix::process::Pid::from_child(&pipe.child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("ours");
     assert_eq!(pipe.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn what_the_daemon_does_not_know_is_no_lost_session_of_the_server() {
+    let odd = server(pong);
+    let (daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    assert_eq!(pipe.ask("ping", &json!({}))["result"], json!({}));
+    let (code, removed) = daemon.run(&["upstream", "remove", "odd"]);
+    assert_eq!(code, 0, "{removed}");
+    let refused = pipe.ask("tools/call", &json!({"name": "x"}));
+    assert_eq!(
+        refused["error"]["data"]["code"], "upstream_unknown",
+        "{refused}"
+    );
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
+fn what_is_no_json_rpc_never_reaches_the_agent_and_is_answered_all_the_same() {
+    let odd = server(|asked, wire| match asked["method"].as_str() {
+        Some("tools/list") => {
+            let page = raw::answer(
+                "200 OK",
+                "content-type: text/html\r\n",
+                "<html>hello</html>",
+            );
+            wire.write(page);
+        }
+        Some("ping") => {
+            let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}});
+            wire.write(raw::EVENTS);
+            wire.write(raw::chunk("data: <p>one moment</p>\n\n"));
+            wire.write(raw::chunk(&format!("data: {line}\n\n")));
+            wire.write("0\r\n\r\n");
+        }
+        _ => pong(asked, wire),
+    });
+    let (_daemon, mut pipe) = bridged(&odd);
+    pipe.shake_hands();
+    let page = pipe.ask("tools/list", &json!({}));
+    assert!(page["error"]["code"].is_i64(), "{page}");
+    assert_eq!(pipe.ask("ping", &json!({}))["result"], json!({}));
+    let (code, said) = pipe.close();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("it is dropped"), "{said}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
+use crate::support::alone::{alone, pass};
 use crate::support::parts::{Agent, Daemon, open, signed_in};
 use crate::support::traffic::{echo, works};
 
@@ -213,4 +214,27 @@ fn of_many_sessions_minted_at_once_for_a_process_and_label_one_is_left() {
     };
     assert_eq!(count(&["ctl", "sessions", "--all"]), 8);
     assert_eq!(count(&["ctl", "sessions"]), 1);
+}
+
+#[test]
+fn running_out_of_descriptors_is_not_the_end_of_a_process() {
+    pass(&mut alone("processes::without_descriptors"));
+}
+
+#[test]
+#[ignore = "needs a process of its own, whose descriptors run out"]
+fn without_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let own = doorward::process::find(std::process::id()).expect("it is ours");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(0);
+        setrlimit(Resource::Nofile, limit).expect("less is always allowed");
+        assert!(doorward::process::lives(&own).is_err(), "nothing is known");
+        let end = doorward::process::ended(&own);
+        tokio::pin!(end);
+        assert!(futures_util::poll!(&mut end).is_pending(), "it lives");
+    });
 }
