@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -20,8 +19,6 @@ use super::streams::{Course, Heard, is_events};
 use super::stub;
 use crate::model::catalogue::{Code, Problem};
 
-/// Whether the daemon or the upstream made an answer.
-const ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
 /// The first pause before something is tried again, and the longest one.
 pub(super) const PAUSES: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));
