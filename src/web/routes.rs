@@ -179,12 +179,15 @@ impl RouteEntry {
         held.is_for(&self.resource) && (held.header.is_some() || !needs_one)
     }
 
-    /// A place among the running calls; where all are taken, in the order of asking. `None`: none
-    /// became free in time, or too many wait already.
-    pub async fn begin(&self, patience: Duration) -> Option<Running> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(Running(place));
-        }
+    /// A place among the running calls, where one is free and nobody waits for it.
+    pub fn begin(&self) -> Option<Running> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.ok().map(Running)
+    }
+
+    /// Waits for a place, in the order of asking. `None`: none became free in time, or too many
+    /// wait already.
+    pub async fn wait(&self, patience: Duration) -> Option<Running> {
         let queued = Queued(&self.queued);
         if queued.0.fetch_add(1, Ordering::Relaxed) >= MAX_QUEUED {
             return None;

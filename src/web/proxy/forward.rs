@@ -1,6 +1,7 @@
 //! Sending a request on, at most twice, and turning what comes back into an answer.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -27,7 +28,9 @@ use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
 use super::{Worker, challenge, credential, passthrough};
+use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::id::Generation;
 use crate::model::route;
 use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
 
@@ -89,14 +92,19 @@ async fn exchange(
 ) -> Result<Answered, Trouble> {
     let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
-    let kind = Asked::of(body.bytes()).kind();
-    let mut running = turn(call, kind).await?;
-    if matches!(proof, Proof::Held(_))
-        && let Some(held) = credential::published(&worker.state, &call.route)
-    {
-        // The one of before may have aged while this call waited for its turn.
-        proof = Proof::Held(held);
-    }
+    let mut running = match call.route.begin() {
+        Some(running) => running,
+        None => {
+            let running = Box::pin(turn(call, body)).await?;
+            if matches!(proof, Proof::Held(_))
+                && let Some(held) = credential::published(&worker.state, &call.route)
+            {
+                // The one of before may have aged while this call waited for its turn.
+                proof = Proof::Held(held);
+            }
+            running
+        }
+    };
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
     let (mut replayed, mut repaired) = (false, false);
@@ -134,7 +142,7 @@ async fn exchange(
             if response.status() == StatusCode::UNAUTHORIZED {
                 let reason = challenge::parameter(response.headers(), "error")
                     .unwrap_or_else(|| "it gave no reason".to_owned());
-                drain(response).await;
+                Box::pin(drain(response)).await;
                 if replayed {
                     call.route.slot.mark_vain(used.generation);
                     return Err(problem(call, Code::UpstreamRejected)
@@ -144,9 +152,11 @@ async fn exchange(
                 let rejected = Some(used.generation);
                 // Who waits for a person must not keep others from finding out that they have to.
                 drop(running);
-                let fresh = credential::obtain(&worker.state, &call.route, kind, rejected).await;
-                proof = Proof::Held(fresh.map_err(|error| no_credential(worker, call, &error))?);
-                running = turn(call, kind).await?;
+                proof = Proof::Held(Box::pin(obtain(worker, call, body, rejected)).await?);
+                running = match call.route.begin() {
+                    Some(running) => running,
+                    None => Box::pin(turn(call, body)).await?,
+                };
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
                 replayed = true;
                 continue;
@@ -161,7 +171,7 @@ async fn exchange(
         if let (Some(named), false) = (&mut named, repaired)
             && repair::repaired(worker, request, call, named, &proof, body, &mut response).await
         {
-            drain(response).await;
+            Box::pin(drain(response)).await;
             // The other connections may be as dead as the session was.
             connection = Connection::New;
             repaired = true;
@@ -177,13 +187,13 @@ async fn exchange(
     }
 }
 
-/// Waits for a place among the running calls.
-async fn turn(call: &Call, kind: Option<Kind>) -> Result<Running, Trouble> {
-    let patience = match kind {
+/// Waits for a place among the running calls, where none is free.
+async fn turn(call: &Call, body: &Outbound) -> Result<Running, Trouble> {
+    let patience = match Asked::of(body.bytes()).kind() {
         Some(Kind::Handshake) => call.route.spec.queue_timeout.min(HANDSHAKE_TURN),
         _ => call.route.spec.queue_timeout,
     };
-    let place = call.route.begin(patience).await;
+    let place = call.route.wait(patience).await;
     place.ok_or_else(|| {
         let max = call.route.spec.max_concurrency;
         problem(call, Code::Busy)
@@ -221,12 +231,22 @@ async fn proof(
             if let Some(held) = credential::published(state, &call.route) {
                 return Ok(Proof::Held(held));
             }
-            let kind = Asked::of(body.bytes()).kind();
-            let held = credential::obtain(state, &call.route, kind, None).await;
-            held.map(Proof::Held)
-                .map_err(|error| no_credential(worker, call, &error))
+            let held = Box::pin(obtain(worker, call, body, None)).await?;
+            Ok(Proof::Held(held))
         }
     }
+}
+
+/// Waits for a credential other than the `rejected` one.
+async fn obtain(
+    worker: &Worker,
+    call: &Call,
+    body: &Outbound,
+    rejected: Option<Generation>,
+) -> Result<Arc<Published>, Trouble> {
+    let kind = Asked::of(body.bytes()).kind();
+    let held = credential::obtain(&worker.state, &call.route, kind, rejected).await;
+    held.map_err(|error| no_credential(worker, call, &error))
 }
 
 /// A 403 that says which permission is missing; any other 403 is the upstream's own answer.

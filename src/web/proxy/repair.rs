@@ -55,7 +55,7 @@ pub(super) async fn prepare(
         // An end is not worth a beginning.
         Likeness::Unknown if *request.method() == Method::DELETE => false,
         Likeness::Unknown => {
-            renew(worker, request, call, named, proof).await
+            Box::pin(renew(worker, request, call, named, proof)).await
                 && named.compare(proof) == Likeness::Same
         }
     };
@@ -87,14 +87,14 @@ pub(super) async fn repaired(
         return false;
     }
     let clear = !response.headers().contains_key(CONTENT_ENCODING);
-    let looked = timeout(LOOK, response.body_mut().look(LONGEST_ANSWER)).await;
+    let looked = Box::pin(timeout(LOOK, response.body_mut().look(LONGEST_ANSWER))).await;
     let said = looked.ok().flatten().filter(|_| clear);
     if !is_lost(asked, status, said) {
         // The event that a stream is to go on from may be one of before the session was lost.
         let resumed = request.headers().contains_key(LAST_EVENT.as_str());
         return asked == LossOf::Stream && status != 503 && resumed && named.is_renamed();
     }
-    renew(worker, request, call, named, proof).await
+    Box::pin(renew(worker, request, call, named, proof)).await
 }
 
 /// Opens the session anew, unless that was done already or makes no sense.
