@@ -50,3 +50,12 @@ pub struct LogsArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub lines: usize,
 }
+
+/// `demo`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DemoArgs {
+    /// How long to play; Ctrl-C ends it sooner
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+}

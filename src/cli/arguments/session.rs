@@ -71,3 +71,16 @@ pub struct RunArgs {
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
+
+/// `bridge`
+#[derive(Debug, Args)]
+pub struct BridgeArgs {
+    /// An upstream, or an account as in notion@work
+    pub upstream: String,
+    /// A name for the session
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Do not start the daemon
+    #[arg(long)]
+    pub no_autostart: bool,
+}

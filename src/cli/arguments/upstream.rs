@@ -1,0 +1,81 @@
+//! The upstreams of the configuration.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `upstream …`
+#[derive(Debug, Subcommand)]
+pub enum UpstreamCommand {
+    /// Add an upstream to the config
+    Add(UpstreamAddArgs),
+    /// List upstreams
+    List,
+    /// Show everything about one: settings with their sources, problems
+    Show(NameArgs),
+    /// Take one out of the config
+    Remove(NameArgs),
+    /// Try it step by step: connection, sign-in, initialize, tools
+    Test(AccountArgs),
+    /// Switch it on
+    Enable(NameArgs),
+    /// Switch it off, keeping its sign-in
+    Disable(NameArgs),
+    /// Give it another name
+    Rename(RenameArgs),
+}
+
+/// `upstream add`
+#[derive(Debug, Args)]
+pub struct UpstreamAddArgs {
+    /// A short name such as linear
+    pub name: String,
+    /// The address of the MCP server
+    pub url: String,
+    /// How doorward proves itself to it
+    #[arg(long, default_value = "oauth")]
+    pub auth: AuthForm,
+    /// A field to add to every request; may be repeated
+    #[arg(long = "header", value_name = "K: V")]
+    pub headers: Vec<String>,
+    /// What people call it
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Scopes to ask for
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub scopes: Vec<String>,
+    /// Allow plain http outside this machine
+    #[arg(long)]
+    pub allow_http: bool,
+}
+
+/// How doorward proves itself to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuthForm {
+    /// A person signs in.
+    Oauth,
+    /// It asks for nothing.
+    None,
+}
+
+/// One upstream.
+#[derive(Debug, Args)]
+pub struct NameArgs {
+    /// The upstream
+    pub name: String,
+}
+
+/// One account.
+#[derive(Debug, Args)]
+pub struct AccountArgs {
+    /// The upstream, or an account as in notion@work
+    #[arg(value_name = "UPSTREAM[@ACCOUNT]")]
+    pub account: String,
+}
+
+/// `upstream rename`
+#[derive(Debug, Args)]
+pub struct RenameArgs {
+    /// What it is called
+    pub name: String,
+    /// What it shall be called
+    pub new: String,
+}
