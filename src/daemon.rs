@@ -33,6 +33,7 @@ use crate::web::{AgentState, Serving, Stop, login, server};
 
 mod housekeeping;
 mod log;
+mod ready;
 mod restore;
 
 /// What `serve` was told on the command line.
@@ -167,13 +168,7 @@ fn announce(
         let line = serde_json::json!({
             "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
         });
-        // By its path, since a number alone is nobody's descriptor.
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .open(format!("/dev/fd/{fd}"))
-            .and_then(|mut file| {
-                std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
-            });
+        let written = ready::write(fd, &line.to_string());
         written.map_err(|error| failed("the ready line cannot be written", error))?;
     }
     Ok(())

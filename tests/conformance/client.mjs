@@ -1,0 +1,26 @@
+// The client side: doorward as the client of the suite's servers.
+//
+//   node client.mjs [--short] [--table FILE] [SCENARIO…]
+
+import { join } from 'node:path';
+
+import { judge, verdict } from './lib/baseline.mjs';
+import { run, spread } from './lib/run.mjs';
+import { scenarios } from './lib/scenarios.mjs';
+import { HERE } from './lib/suites.mjs';
+import { options } from './lib/options.mjs';
+import { clientTable, replace } from './lib/tables.mjs';
+
+const { short, table, only, width } = options(process.argv.slice(2));
+let all = await scenarios('client', short);
+if (only.length > 0) all = all.filter(({ scenario }) => only.includes(scenario));
+
+const command = `${process.execPath} ${join(HERE, 'driver.mjs')}`;
+const results = await spread(all, width, async (entry) => {
+  const result = { ...entry, ...(await run(entry, ['--command', command])) };
+  console.log(verdict(result));
+  if (only.length > 0) console.log(result.said);
+  return result;
+});
+if (table) await replace(table, 'client', clientTable(results));
+process.exitCode = await judge('client', results, { whole: only.length === 0 && !short });
