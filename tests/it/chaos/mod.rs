@@ -2,6 +2,7 @@
 //! server that rotates refresh tokens and takes a token that comes twice for theft.
 
 mod refresh;
+mod roulette;
 mod sessions;
 mod sign_in;
 

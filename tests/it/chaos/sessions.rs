@@ -7,7 +7,7 @@ use crate::support::parts::{Daemon, Exchange};
 
 /// The status that a credential is answered with: 404 for one that is in order, since there is no
 /// such upstream.
-fn status(daemon: &Daemon, credential: &str) -> u16 {
+pub(super) fn status(daemon: &Daemon, credential: &str) -> u16 {
     let bearer = format!("Bearer {credential}");
     let url = format!("{}/u/none", daemon.url);
     let answer = Exchange::attempt("POST", &url, &[("authorization", &bearer)], "");

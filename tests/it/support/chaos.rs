@@ -1,9 +1,9 @@
 //! A daemon that is killed on purpose, and callers who take it as it comes.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,20 +20,25 @@ impl Exchange {
         body: &str,
     ) -> Option<Self> {
         let (authority, path) = url.strip_prefix("http://")?.split_once('/')?;
-        let mut stream = TcpStream::connect(authority).ok()?;
+        let stream = TcpStream::connect(authority).ok()?;
         let wait = Some(Duration::from_mins(1));
         stream.set_read_timeout(wait).expect("a socket");
-        let fields: String = fields
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
+        let request = (method, format!("/{path}"), body);
+        Self::over(stream, authority, request, fields)
+    }
+
+    fn over(
+        mut stream: impl Read + Write,
+        host: &str,
+        (method, path, body): (&str, String, &str),
+        fields: &[(&str, &str)],
+    ) -> Option<Self> {
         let length = body.len();
-        write!(
-            stream,
-            "{method} /{path} HTTP/1.0\r\nhost: {authority}\r\n{fields}\
-             content-length: {length}\r\n\r\n{body}"
-        )
-        .ok()?;
+        let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n");
+        for (name, value) in fields {
+            head += &format!("{name}: {value}\r\n");
+        }
+        write!(stream, "{head}content-length: {length}\r\n\r\n{body}").ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8_lossy(&answer);
@@ -72,6 +77,12 @@ impl Daemon {
         }
     }
 
+    /// Waits for its end, however it comes.
+    pub(crate) fn reap(&mut self) {
+        let mut child = self.child.take().expect("it was started");
+        child.wait().expect("it ended");
+    }
+
     /// Adds to its configuration, for the next start.
     pub(crate) fn configure(&self, text: &str) {
         let file = self.state().join("config.toml");
@@ -105,26 +116,29 @@ impl Daemon {
             .is_some_and(|answer| answer.status == 200 && answer.body.contains("Echo: hello"))
     }
 
+    /// A request on the control socket, to a daemon that may die over it.
+    pub(crate) fn try_control(&self, method: &str, path: &str, body: &Value) -> Option<Exchange> {
+        let stream = UnixStream::connect(self.state().join("doorward.sock")).ok()?;
+        let fields = [("content-type", "application/json")];
+        let body = body.to_string();
+        Exchange::over(
+            stream,
+            "doorward",
+            (method, path.to_owned(), &body),
+            &fields,
+        )
+    }
+
     /// Signs in again, and says whether the person was told that it worked.
     pub(crate) fn try_sign_in(&self, authority: &Part) -> bool {
-        let mut login = self
-            .command()
-            .args(["login", "ev", "--no-browser", "--force"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut talk = BufReader::new(login.stderr.take().expect("piped")).lines();
-        let link = talk
-            .by_ref()
-            .map_while(Result::ok)
-            .find(|line| line.contains("/login/ev?t="));
-        if let Some(link) = link {
-            walk(authority, link.trim());
+        const LOGIN: &str = "/api/v1/upstreams/ev/login";
+        let started = self.try_control("POST", LOGIN, &json!({"force": true}));
+        let link = started.and_then(|started| Some(started.json()["url"].as_str()?.to_owned()));
+        if link.and_then(|link| walk(authority, &link)).is_none() {
+            return false;
         }
-        // The rest of the talk must be read, or the program waits for somebody to read it.
-        talk.for_each(drop);
-        login.wait().expect("it ends").success()
+        let progress = self.try_control("GET", &format!("{LOGIN}?wait_ms=30000"), &Value::Null);
+        progress.is_some_and(|progress| progress.json()["state"] == "succeeded")
     }
 }
 
