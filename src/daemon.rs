@@ -63,6 +63,7 @@ pub struct ServeOptions {
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
+    crate::failpoint::arm();
     install_crypto_provider();
     System::new().block_on(run(options))
 }

@@ -21,6 +21,7 @@ pub mod config;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;
+pub mod failpoint;
 pub mod http;
 pub mod ledger;
 pub mod model;

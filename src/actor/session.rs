@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{info, warn};
 
+use crate::failpoint;
 use crate::ledger::SessionCell;
 use crate::model::record::{EndedBy, Ending};
 use crate::model::session::{Death, Liveness, Verdict};
@@ -49,6 +50,7 @@ impl Session {
     }
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
+        failpoint::here!("session.sweep");
         let now = self.deps.clock.now();
         let seen = self.cell.last_used();
         match self.cell.verdict(now) {
@@ -115,6 +117,7 @@ impl Handler<Revoke> for Session {
     type Result = ResponseActFuture<Self, Result<Ending, StoreError>>;
 
     fn handle(&mut self, revoke: Revoke, _: &mut Self::Context) -> Self::Result {
+        failpoint::here!("session.revoke");
         let now = self.deps.clock.now();
         let ending = Ending {
             death: Death::Revoked,
@@ -130,7 +133,12 @@ impl Handler<Revoke> for Session {
         let record = self.cell.record();
         let store = self.deps.store.clone();
         let id = self.cell.id();
-        let write = async move { store.put_session(record).await };
+        failpoint::here!("session.closed");
+        let write = async move {
+            let kept = store.put_session(record).await;
+            failpoint::here!("session.committed");
+            kept
+        };
         Box::pin(write.into_actor(self).map(move |saved, _, ctx| {
             saved.inspect_err(|error| {
                 warn!(session = %id, %error, "the end of a session is not saved");

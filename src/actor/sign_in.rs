@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::clock::random_u64;
 use crate::config::{Config, Oauth, Redirect, Register, Resource, Upstream};
+use crate::failpoint;
 use crate::model::secret::TokenDigest;
 use crate::oauth::{
     Callback, CallbackFault, ClientChoice, ClientPlan, Discovered, Legacy, PendingLogin, Pins,
@@ -98,6 +99,7 @@ impl TokenManager {
                 ClientChoice::Use(client) => *client,
                 ClientChoice::Register => {
                     let client = authority.register(&provider, &discovered, &scopes).await?;
+                    failpoint::here!("sign-in.registered");
                     deps.store
                         .put_client(client.clone())
                         .await
@@ -348,6 +350,7 @@ impl Handler<FinishLogin> for TokenManager {
             let wanted = act.sign_in.given_up == given_up;
             let authority = Rc::clone(&act.authority);
             let save = async move {
+                failpoint::here!("sign-in.answer");
                 let tokens = result?;
                 let grant = facts.grant(&tokens, generation);
                 if !wanted {
@@ -356,6 +359,7 @@ impl Handler<FinishLogin> for TokenManager {
                     return Err(LoginFault::Abandoned);
                 }
                 store.put_grant(grant.clone()).await.map_err(store_fault)?;
+                failpoint::here!("sign-in.committed");
                 store.check_key().await.map_err(store_fault)?;
                 Ok::<_, LoginFault>((grant, tokens.access))
             };
@@ -364,6 +368,7 @@ impl Handler<FinishLogin> for TokenManager {
         Box::pin(work.map(|saved, act, ctx| {
             let outcome = match saved {
                 Ok((mut grant, access)) => {
+                    failpoint::here!("sign-in.publish");
                     info!(account = %act.account, "signed in");
                     grant.generation = act.machine.generation().next();
                     act.sign_in.issuer = Some(grant.issuer.clone());
@@ -372,6 +377,7 @@ impl Handler<FinishLogin> for TokenManager {
                     // between the first time and this moment, from which on it counts no more.
                     let store = act.deps.store.clone();
                     act.beside(async move { store.put_grant(grant).await }, ctx);
+                    failpoint::here!("sign-in.published");
                     LoginOutcome::Succeeded(Box::new(act.status()))
                 }
                 Err(fault) => LoginOutcome::Failed(fault),

@@ -7,6 +7,7 @@ use redb::{TableDefinition, WriteTransaction};
 use super::error::StoreError;
 use super::key::{KeyId, Place};
 use super::seal::SCHEMA;
+use crate::failpoint;
 use crate::paths::{Paths, create_private, refuse_exposed};
 
 /// A table of sealed records.
@@ -156,7 +157,9 @@ impl Database {
         let mut transaction = self.0.begin_write().map_err(backend)?;
         transaction.set_durability(durability).map_err(backend)?;
         let outcome = change(&transaction)?;
+        failpoint::here!("store.commit");
         transaction.commit().map_err(backend)?;
+        failpoint::here!("store.committed");
         Ok(outcome)
     }
 }

@@ -7,19 +7,27 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
+    ("failpoint", &[]),
     ("paths", &["model", "clock"]),
     ("process", &["model"]),
     ("http", &["model", "clock"]),
     ("transport", &["model", "clock"]),
     ("api", &["model", "clock"]),
     ("config", &["model", "clock"]),
-    ("store", &["model", "clock", "paths"]),
+    ("store", &["model", "clock", "failpoint", "paths"]),
     ("oauth", &["model", "clock", "http"]),
     ("ledger", &["model", "clock"]),
     (
         "actor",
         &[
-            "model", "clock", "process", "config", "store", "oauth", "ledger",
+            "model",
+            "clock",
+            "failpoint",
+            "process",
+            "config",
+            "store",
+            "oauth",
+            "ledger",
         ],
     ),
     (
@@ -27,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "model",
             "clock",
+            "failpoint",
             "process",
             "http",
             "transport",

@@ -3,6 +3,7 @@
 mod actors;
 mod admission;
 mod bridge;
+mod chaos;
 mod cli;
 mod crash;
 mod credentials;

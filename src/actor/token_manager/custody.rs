@@ -5,6 +5,7 @@ use actix::prelude::*;
 use tracing::{debug, info, warn};
 
 use super::{Held, TokenManager, identity_of};
+use crate::failpoint;
 use crate::ledger::Published;
 use crate::model::id::Generation;
 use crate::model::record::GrantRecord;
@@ -19,9 +20,11 @@ impl TokenManager {
         let Some(grant) = self.grant.clone() else {
             return;
         };
+        failpoint::here!("refresh.call");
         debug!(account = %self.account, attempt, "refreshing");
         let call = self.authority.refresh(&grant);
         ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
+            failpoint::here!("refresh.answer");
             let now = act.deps.clock.now();
             if epoch != act.machine.epoch() {
                 act.discard(grant, result.ok(), ctx);
@@ -112,7 +115,11 @@ impl TokenManager {
         grant.generation = generation;
         let (store, grant) = (self.deps.store.clone(), grant.clone());
         let account = self.account.clone();
-        let write = async move { store.put_grant(grant).await };
+        let write = async move {
+            let kept = store.put_grant(grant).await;
+            failpoint::here!("refresh.committed");
+            kept
+        };
         self.then(write, ctx, move |result| match result {
             Ok(()) => Event::Saved { epoch, generation },
             Err(error) => {
@@ -128,6 +135,7 @@ impl TokenManager {
         expires: Option<Timestamp>,
         refresh_at: Timestamp,
     ) {
+        failpoint::here!("refresh.publish");
         let Some(held) = &self.held else { return };
         let access = held.access.clone();
         let credential = Credential {
@@ -146,6 +154,7 @@ impl TokenManager {
                 });
                 self.published = self.slot.load();
                 info!(account = %self.account, %generation, "credential published");
+                failpoint::here!("refresh.published");
             }
             Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
         }

@@ -9,6 +9,7 @@ use crate::actor::directory::Stop;
 use crate::actor::{
     Abandon, Ask, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle, Status,
 };
+use crate::failpoint;
 use crate::model::fault::{CredentialError, LoginReason};
 use crate::model::record::SignedOutRecord;
 use crate::model::refresh::{Event, Waiter};
@@ -115,10 +116,12 @@ impl Handler<Logout> for TokenManager {
         };
         let held = grant.as_ref().map(|grant| grant.refresh.clone());
         let work = async move {
+            failpoint::here!("logout.begun");
             let said = match revoke {
                 Some(revoke) => Some(revoke.await),
                 None => None,
             };
+            failpoint::here!("logout.told");
             match held {
                 // A sign-in that came in while the provider took its time is another one.
                 Some(Some(token)) => {
@@ -128,6 +131,7 @@ impl Handler<Logout> for TokenManager {
                 }
                 Some(None) | None => store.delete_grant(&account, record).await?,
             }
+            failpoint::here!("logout.committed");
             info!(%account, "signed out");
             Ok(match grant {
                 Some(_) => LogoutReport::Forgotten(said),

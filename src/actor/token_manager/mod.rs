@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::clock::random_u64;
 use crate::config::Upstream;
+use crate::failpoint;
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, LoginReason, TransientCause};
 use crate::model::id::AccountRef;
@@ -117,6 +118,7 @@ impl TokenManager {
 
     /// Takes an event and does what follows from it.
     pub(super) fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        failpoint::here!("account.event");
         let now = self.deps.clock.now();
         #[expect(clippy::cast_precision_loss, reason = "53 bits of jitter are plenty")]
         let roll = (random_u64(&*self.deps.random) >> 11) as f64 / (1_u64 << 53) as f64;
@@ -149,6 +151,7 @@ impl TokenManager {
                     at: now,
                     presented,
                 };
+                failpoint::here!("refresh.intent");
                 let (store, account) = (self.deps.store.clone(), self.account.clone());
                 let write = async move { store.begin_refresh(&account, intent).await };
                 self.then(write, ctx, move |result| match result {
@@ -186,6 +189,7 @@ impl TokenManager {
                     return;
                 };
                 let (store, account) = (self.deps.store.clone(), self.account.clone());
+                failpoint::here!("refresh.forget");
                 let forget = async move {
                     // A client identity that is not known any more is worth nothing either.
                     if code.0 == "invalid_client" {

@@ -9,6 +9,7 @@ use super::sessions::find;
 use super::{Answer, Control, Refused, named, views};
 use crate::api;
 use crate::clock::random_u64;
+use crate::failpoint;
 use crate::ledger::SessionCell;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
@@ -79,14 +80,17 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         bound,
         ended: None,
     };
+    failpoint::here!("mint.write");
     if config.sessions.persist {
         let kept = deps.store.put_session(record.clone()).await;
         kept.map_err(not_kept)?;
     }
+    failpoint::here!("mint.committed");
     let cell = SessionCell::new(record);
     deps.ledger.insert(Arc::clone(&cell));
     control.directory.open_session(&cell);
     tracing::info!(session = %id, origin = ?cell.origin(), "session minted");
+    failpoint::here!("mint.opened");
     let session = views::session(&cell, &config, now);
     let url = deps.origin.to_string();
     Ok(HttpResponse::Ok().json(api::Minted::new(session, token.expose().to_owned(), url)))

@@ -148,7 +148,9 @@ pub(crate) fn open(method: &str, url: &str, fields: &[(&str, &str)], body: &str)
 /// The built program with a state directory of its own.
 pub(crate) struct Daemon {
     home: tempfile::TempDir,
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
+    /// Where the next one is killed or panics, in the form of `FAILPOINTS`.
+    pub(super) failpoints: String,
     pub(crate) url: String,
 }
 
@@ -158,6 +160,7 @@ impl Daemon {
         let mut daemon = Self {
             home,
             child: None,
+            failpoints: String::new(),
             url: String::new(),
         };
         std::fs::create_dir(daemon.state()).expect("a directory");
@@ -185,6 +188,11 @@ impl Daemon {
 
     /// Serves, on the port of the last time where there was one.
     pub(crate) fn serve(&mut self) {
+        assert!(self.try_serve(), "not ready: {}", self.log());
+    }
+
+    /// The same; tells whether it came as far as to be ready.
+    pub(crate) fn try_serve(&mut self) -> bool {
         let port = self
             .url
             .rsplit(':')
@@ -195,6 +203,7 @@ impl Daemon {
         let mut child = self
             .command()
             .env("DOORWARD_LOG", "trace")
+            .env("FAILPOINTS", &self.failpoints)
             .args(["serve", "--ready-fd", "1", "--port", port])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -205,13 +214,15 @@ impl Daemon {
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
             .expect("a line");
-        let ready: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {}", self.log()));
+        self.child = Some(child);
+        let Ok(ready) = serde_json::from_str::<Value>(&line) else {
+            return false;
+        };
         ready["url"]
             .as_str()
             .expect("its address")
             .clone_into(&mut self.url);
-        self.child = Some(child);
+        true
     }
 
     pub(crate) fn kill(&mut self) {
