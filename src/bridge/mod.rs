@@ -5,7 +5,6 @@ mod events;
 mod link;
 mod message;
 mod streams;
-mod stub;
 mod talk;
 mod wire;
 

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep};
 use super::link::{Link, Place, SESSION, Sent};
 use super::message::{Message, one_line};
 use super::streams::{Course, Heard, is_events};
-use super::stub;
 use crate::model::catalogue::{Code, Problem};
+use crate::model::mcp::standin as stub;
 
 /// The first pause before something is tried again, and the longest one.
 pub(super) const PAUSES: (Duration, Duration) =
@@ -158,7 +158,7 @@ impl Talk {
     /// Answers in the place of the server.
     async fn stand_in(&self, message: &Message, why: &str) {
         self.stood_in.set(true);
-        if let Some(result) = stub::result(message, self.link.upstream(), why) {
+        if let Some(result) = standing(message, self.link.upstream(), why) {
             return self.tell_result(message, &result).await;
         }
         let problem = self.link.problem(Code::UpstreamUnreachable).because(why);
@@ -186,7 +186,7 @@ impl Talk {
                 pause = (pause * 2).min(PAUSES.1);
             }
             *self.absence.borrow_mut() = None;
-            for line in stub::announcements() {
+            for line in stub::ANNOUNCEMENTS {
                 self.tell(line.into()).await;
             }
         }
@@ -325,6 +325,12 @@ impl Talk {
         self.epoch.set(seen + 1);
         Ok(())
     }
+}
+
+/// The result of a request while its server cannot be had; `None` where only an error is honest.
+fn standing(message: &Message, upstream: &str, why: &str) -> Option<Value> {
+    let body: Value = serde_json::from_slice(&message.bytes).unwrap_or_default();
+    stub::result(message.method.as_deref()?, &body["params"], upstream, why)
 }
 
 /// Whether the daemon only passes it on: what it says by itself is not about the server's memory.

@@ -9,6 +9,7 @@ mod identity;
 mod loss;
 mod repair;
 mod roll;
+pub mod standin;
 mod subscriptions;
 
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
