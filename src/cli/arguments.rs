@@ -9,7 +9,7 @@ mod daemon;
 mod session;
 
 pub(super) use daemon::{LogForm, LogsArgs, ServeArgs};
-pub(super) use session::{RunArgs, SessionCommand};
+pub(super) use session::{EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm};
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.
 #[derive(Debug, Parser)]
