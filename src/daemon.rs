@@ -27,7 +27,7 @@ use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
 use crate::store::Store;
 use crate::transport::TlsTrust;
-use crate::web::control::{self, Control, Reload};
+use crate::web::control::{self, Control, Held, Reload};
 use crate::web::plan::Plan;
 use crate::web::{AgentState, Serving, Stop, login, server};
 
@@ -268,6 +268,7 @@ impl Running {
             socket: paths.socket.display().to_string(),
             inputs,
             warnings: Arc::new(loaded.warnings),
+            held: Held::default(),
         };
         let socket = lock.bind_socket().map_err(paths_problem)?;
         let commands = serve_control(control.clone(), socket)

@@ -68,6 +68,11 @@ pub mod path {
     pub fn session(id: &str) -> String {
         format!("{SESSIONS}/{id}")
     }
+
+    /// `POST`: [`super::SessionDetail`]; a use that calls nothing.
+    pub fn renew(id: &str) -> String {
+        format!("{SESSIONS}/{id}/renew")
+    }
 }
 
 /// `doorward/status/v1`

@@ -37,8 +37,47 @@ pub struct Mint {
     /// The session it is minted inside of, by its public id: it may reach what that one may.
     #[serde(default)]
     pub parent: Option<String>,
+    /// What the project it is for leaves of all that.
+    #[serde(default)]
+    pub within: Option<Within>,
+    /// Whether the same process may be given the same session again, with its credential.
+    #[serde(default)]
+    pub reuse: bool,
     /// How it comes to be.
     pub origin: SessionOrigin,
+}
+
+impl Mint {
+    /// A request for what the configuration says.
+    pub fn of(origin: SessionOrigin) -> Self {
+        Self {
+            upstreams: Vec::new(),
+            label: None,
+            client: None,
+            ttl_s: None,
+            idle_s: None,
+            bind_pid: None,
+            bind_exe: None,
+            parent: None,
+            within: None,
+            reuse: false,
+            origin,
+        }
+    }
+}
+
+/// What a project leaves of a grant: it can take away, and not add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    /// Where it says so; for messages.
+    pub file: String,
+    /// The accounts that it leaves; none at all where this is not said.
+    #[serde(default)]
+    pub upstreams: Option<Vec<String>>,
+    /// The longest sliding window, in seconds.
+    #[serde(default)]
+    pub ttl_s: Option<u64>,
 }
 
 /// Asks for the end of sessions.

@@ -264,6 +264,9 @@ pub struct Minted {
     pub credential: String,
     /// Where the agent uses it.
     pub url: String,
+    /// Names of a project's file that this person has no such upstream for, or may not use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
 }
 
 impl Minted {
@@ -274,6 +277,7 @@ impl Minted {
             session,
             credential,
             url,
+            lacking: Vec::new(),
         }
     }
 }

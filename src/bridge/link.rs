@@ -116,13 +116,8 @@ impl Link {
         let asked = Mint {
             upstreams: vec![self.options.upstream.clone()],
             label: self.options.label.clone(),
-            client: None,
-            ttl_s: None,
-            idle_s: None,
             bind_pid: Some(std::process::id()),
-            bind_exe: None,
-            parent: None,
-            origin: SessionOrigin::Bridge,
+            ..Mint::of(SessionOrigin::Bridge)
         };
         let control = self.daemon.control();
         let minted: Minted = control.post(api::path::SESSIONS, &asked).await?;

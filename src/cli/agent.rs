@@ -22,8 +22,7 @@ const NOT_BEGUN: u8 = 125;
 
 /// `run`
 pub(super) async fn run(context: &Context, asked: RunArgs) -> Outcome {
-    let outer = std::env::var("DOORWARD_SESSION").ok();
-    let outer = outer.filter(|credential| !credential.is_empty());
+    let outer = outer();
     if let Some(credential) = &outer
         && !asked.nested
         && !asked.print
@@ -75,14 +74,13 @@ async fn begin(
         label: Some(label),
         client,
         ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
-        idle_s: None,
         bind_pid: (!asked.keep).then(std::process::id),
         bind_exe: (!asked.keep).then(|| name.clone()),
         parent,
-        origin: match outer {
+        ..Mint::of(match outer {
             Some(_) => SessionOrigin::Nested,
             None => SessionOrigin::Run,
-        },
+        })
     };
     let minted: Minted = ctl.client.post(api::path::SESSIONS, &request).await?;
     let session = &minted.session;
@@ -115,13 +113,19 @@ async fn begin(
     Err(problem.into())
 }
 
+/// The credential of the session around this one.
+pub(super) fn outer() -> Option<String> {
+    let outer = std::env::var("DOORWARD_SESSION").ok();
+    outer.filter(|credential| !credential.is_empty())
+}
+
 /// The id of the session around this one. Without it nothing would limit what is minted.
-fn parent(credential: &str) -> Result<String, Fault> {
+pub(super) fn parent(credential: &str) -> Result<String, Fault> {
     match SessionToken::id_in(credential) {
         Some(id) => Ok(id.to_string()),
         None => Err(Problem::new(Code::SessionUnknown)
             .because("DOORWARD_SESSION holds no credential of doorward")
-            .next_step("unset DOORWARD_SESSION, and leave --nested away")
+            .next_step("unset DOORWARD_SESSION")
             .into()),
     }
 }

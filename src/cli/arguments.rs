@@ -16,7 +16,9 @@ pub(super) use config::{CheckArgs, ConfigCommand, ExplainArgs, InitArgs, ShowArg
 pub(super) use ctl::{CtlCommand, StateForm};
 pub(super) use daemon::{DemoArgs, LogForm, LogsArgs, ServeArgs};
 pub(super) use login::{LoginArgs, LogoutArgs, StatusArgs};
-pub(super) use session::{BridgeArgs, RunArgs, SessionCommand};
+pub(super) use session::{
+    BridgeArgs, EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm,
+};
 pub(super) use upstream::{AccountArgs, AuthForm, UpstreamAddArgs, UpstreamCommand};
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.

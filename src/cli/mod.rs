@@ -3,11 +3,13 @@
 
 mod agent;
 mod arguments;
+mod attach;
 mod bridge;
 mod local;
 mod login;
 mod logs;
 mod run;
+mod session;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -11,18 +11,17 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{agent, bridge, local, login, logs, start, upstream};
-use crate::api::{self, Logout, Mint, RevokeFilter, SessionState};
+use super::{agent, bridge, local, login, logs, session, start, upstream};
+use crate::api::{self, Logout, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
 use crate::ctl::{
-    self, Client, ColorWhen, Ctl, Fault, Format, ListArguments, MintArguments, MintForm, Outcome,
-    RevokeArguments, Screen, ScreenOptions, StatusArguments,
+    self, Client, ColorWhen, Ctl, Fault, Format, ListArguments, Outcome, RevokeArguments, Screen,
+    ScreenOptions, StatusArguments,
 };
 use crate::daemon::{self, ServeOptions};
 use crate::demo;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::record::SessionOrigin;
 use crate::paths::{Environment, Paths};
 
 /// What every command is given.
@@ -98,6 +97,14 @@ fn paths(global: &Global) -> Result<Paths, Fault> {
 fn screen_options(cli: &Cli) -> ScreenOptions {
     let global = &cli.global;
     let format = match global.output {
+        // Whoever reads these takes every JSON object on standard output for header fields.
+        _ if matches!(
+            cli.command,
+            Some(Command::Session(SessionCommand::Headers(_)))
+        ) =>
+        {
+            Format::Table
+        }
         _ if global.json => Format::Json,
         Some(Output::Wide) => Format::Wide,
         Some(Output::Json) => Format::Json,
@@ -160,27 +167,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Down) => start::down(context).await,
         Some(Command::Logs(asked)) => logs::show(context, asked).await,
         Some(Command::Upstream(asked)) => upstream::run(context, asked).await,
-        Some(Command::Session(SessionCommand::Mint(asked))) => {
-            let form = match context.global.output {
-                Some(Output::Env) => Some(MintForm::Env),
-                Some(Output::Headers) => Some(MintForm::Headers),
-                _ => None,
-            };
-            let wrong = asked.upstreams.first().cloned();
-            let request = Mint {
-                upstreams: asked.upstreams,
-                label: asked.label,
-                client: asked.client,
-                ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
-                idle_s: asked.idle.map(|idle| idle.as_secs()),
-                bind_pid: asked.bind_pid,
-                bind_exe: None,
-                parent: None,
-                origin: SessionOrigin::Mint,
-            };
-            let outcome = ctl::mint(ctl, &MintArguments { request, form }).await;
-            spelled(ctl, outcome, wrong.as_deref()).await
-        }
+        Some(Command::Session(asked)) => session::run(context, asked).await,
         Some(Command::Bridge(asked)) => bridge::bridge(context, asked).await,
         Some(Command::Ctl(asked)) => run_ctl(ctl, asked).await,
         Some(Command::Config(asked)) => local::config(context, asked),
@@ -190,7 +177,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
     }
 }
 
-async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
+pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
     match command {
         CtlCommand::Sessions(asked) => {
             let arguments = ListArguments {

@@ -20,8 +20,8 @@ pub use daemon::{ask_to_stop, reload, running, version};
 pub use login::{LoginArguments, login, logout};
 pub use screen::{Color, ColorWhen, Format, Screen, ScreenOptions};
 pub use sessions::{
-    ListArguments, MintArguments, MintForm, RevokeArguments, list as list_sessions, mint, revoke,
-    show as show_session,
+    ListArguments, MintArguments, MintForm, RevokeArguments, list as list_sessions, mint, renew,
+    revoke, show as show_session,
 };
 pub use status::{StatusArguments, print_status, status};
 pub use table::{Column, column};

@@ -233,6 +233,25 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
     }
 }
 
+/// `session renew ID`
+pub async fn renew(ctl: &Ctl, id: &str) -> Outcome {
+    let path = api::path::renew(&id_in(id));
+    let detail: SessionDetail = ctl.client.post(&path, &()).await?;
+    let screen = &ctl.screen;
+    if screen.format().is_json() {
+        screen.json(&detail);
+        return Ok(0);
+    }
+    let session = &detail.item;
+    let end = screen.until(Some(session.next_end()));
+    screen.out(format!(
+        "{} renewed {} · ends {end} unless it is used",
+        screen.tick(),
+        session.id
+    ));
+    Ok(0)
+}
+
 fn ended_words(by: EndedBy) -> &'static str {
     match by {
         EndedBy::Person => "by a person",

@@ -116,13 +116,7 @@ impl Guest {
         let asked = Mint {
             upstreams: vec![UPSTREAM.to_owned()],
             label: Some(label),
-            client: None,
-            ttl_s: None,
-            idle_s: None,
-            bind_pid: None,
-            bind_exe: None,
-            parent: None,
-            origin: SessionOrigin::Mint,
+            ..Mint::of(SessionOrigin::Mint)
         };
         let minted: Minted = self.control.post(api::path::SESSIONS, &asked).await?;
         HeaderValue::from_str(&format!("Bearer {}", minted.credential))

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Seen, lives};
+use super::{Origin, Seen, lives};
 use crate::model::record::BoundProcess;
 
 /// Between two looks where there are no descriptors of processes: half of the second in which
@@ -47,6 +47,27 @@ pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
     };
     let owner = field(&status, "Uid:").ok_or_else(odd)?;
     Ok(Some(Seen { process, owner }))
+}
+
+pub(super) fn origin(pid: u32) -> Result<Option<Origin>> {
+    let Some(stat) = read(&format!("/proc/{pid}/stat"))? else {
+        return Ok(None);
+    };
+    let Some(words) = read(&format!("/proc/{pid}/cmdline"))? else {
+        return Ok(None);
+    };
+    let odd = || Error::from(ErrorKind::InvalidData);
+    let (_, fields) = stat.rsplit_once(')').ok_or_else(odd)?;
+    let mut fields = fields.split_whitespace();
+    // proc(5): the parent is the fourth field, the bottom of the stack the twenty-eighth. A fork
+    // has the one of its parent, and a program that was executed one at an address of its own.
+    let parent = fields.nth(1).and_then(|field| field.parse().ok());
+    let image = fields.nth(23).and_then(|field| field.parse().ok());
+    Ok(Some(Origin {
+        parent: parent.ok_or_else(odd)?,
+        image: image.filter(|at| *at > 1),
+        words: words.split_terminator('\0').map(str::to_owned).collect(),
+    }))
 }
 
 /// The text of a file; `None` only where there is none, since all else, such as too many open

@@ -3,12 +3,15 @@
 
 use crate::model::record::BoundProcess;
 
+mod callers;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(test)]
 mod tests;
+
+pub use callers::{Ancestor, agent, ancestors, shell};
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -56,4 +59,15 @@ struct Seen {
     process: BoundProcess,
     /// The user it runs as.
     owner: u32,
+}
+
+/// Where a process comes from.
+struct Origin {
+    /// The process that started it, or that took its place.
+    parent: u32,
+    /// Differs between a process and one that became another program since; `None` where the
+    /// system does not tell.
+    image: Option<u64>,
+    /// The words it was started with.
+    words: Vec<String>,
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use sha2::{Digest, Sha256};
 
-use super::{Seen, lives};
+use super::{Origin, Seen, lives};
 use crate::model::record::BoundProcess;
 
 /// Between two looks: half of the second in which the end of a process ends its sessions.
@@ -20,9 +20,10 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Every so many looks are thorough ones.
 const PATIENCE: u32 = 4;
 
-pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
+/// A line about a process.
+fn line(pid: u32, columns: &str) -> Result<Option<String>> {
     let output = Command::new("/bin/ps")
-        .args(["-p", &pid.to_string(), "-o", "uid=,state=,lstart=,ucomm="])
+        .args(["-p", &pid.to_string(), "-o", columns])
         .env_clear()
         .envs([("LC_ALL", "C"), ("TZ", "UTC")])
         .stdin(Stdio::null())
@@ -36,6 +37,27 @@ pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
             _ => Err(Error::from(ErrorKind::Interrupted)),
         };
     }
+    Ok(Some(line.into_owned()))
+}
+
+/// Its words are told apart by spaces here, and whether it became another program is not told.
+pub(super) fn origin(pid: u32) -> Result<Option<Origin>> {
+    let Some(line) = line(pid, "ppid=,args=")? else {
+        return Ok(None);
+    };
+    let mut words = line.split_whitespace();
+    let parent = words.next().and_then(|field| field.parse().ok());
+    Ok(Some(Origin {
+        parent: parent.ok_or(Error::from(ErrorKind::InvalidData))?,
+        image: None,
+        words: words.map(str::to_owned).collect(),
+    }))
+}
+
+pub(super) fn look(pid: u32) -> Result<Option<Seen>> {
+    let Some(line) = line(pid, "uid=,state=,lstart=,ucomm=")? else {
+        return Ok(None);
+    };
     let (state, seen) = parse(pid, &line).ok_or(Error::from(ErrorKind::InvalidData))?;
     Ok((!state.starts_with('Z')).then_some(seen))
 }

@@ -15,8 +15,11 @@ use crate::agents::Server;
 use crate::api::{Account, GrantedAccount};
 use crate::model::catalogue::{Code, Problem};
 
+mod shell;
 #[cfg(test)]
 mod tests;
+
+pub use shell::Shell;
 
 /// The name of a command without its directory.
 pub fn name_of(command: &OsStr) -> String {

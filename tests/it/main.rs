@@ -2,6 +2,7 @@
 
 mod actors;
 mod admission;
+mod attach;
 mod bridge;
 mod chaos;
 mod cli;

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
+use super::ctl::{IdArgs, RevokeArgs, SessionsArgs};
 use super::duration;
 
 /// `session …`
@@ -12,6 +13,18 @@ use super::duration;
 pub enum SessionCommand {
     /// Make a credential for an agent; it is shown once
     Mint(MintArgs),
+    /// Print the header fields of the calling agent's session, as a JSON object
+    Headers(HeadersArgs),
+    /// Print lines that put a session of the calling shell into its environment
+    Env(EnvArgs),
+    /// Slide the windows of a session now, as a use would
+    Renew(IdArgs),
+    /// The same as ctl sessions
+    List(SessionsArgs),
+    /// The same as ctl show
+    Show(IdArgs),
+    /// The same as ctl revoke
+    Revoke(RevokeArgs),
 }
 
 /// `session mint`
@@ -35,6 +48,54 @@ pub struct MintArgs {
     /// End it with this process
     #[arg(long, value_name = "PID")]
     pub bind_pid: Option<u32>,
+}
+
+/// `session headers`
+#[derive(Debug, Args)]
+pub struct HeadersArgs {
+    /// What it may reach; without it, what the config says
+    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
+    pub upstreams: Vec<String>,
+    /// What to call its session; without it, the program and the directory
+    #[arg(long)]
+    pub label: Option<String>,
+    /// The agent program that asks; without it, the one that started this command
+    #[arg(long)]
+    pub client: Option<String>,
+    /// Its session lives on this long after each use
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub ttl: Option<Duration>,
+}
+
+/// `session env`
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// The shell that reads the lines; without it, the calling one
+    #[arg(long)]
+    pub shell: Option<ShellForm>,
+    /// What it may reach; without it, what the config says
+    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
+    pub upstreams: Vec<String>,
+    /// What to call its session; without it, the shell and the directory
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Its session lives on this long after each use
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub ttl: Option<Duration>,
+}
+
+/// A shell, by how it writes a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellForm {
+    /// And other shells of its kind.
+    #[value(alias = "sh")]
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// The friendly interactive shell.
+    Fish,
+    /// `PowerShell`.
+    Pwsh,
 }
 
 /// `run`

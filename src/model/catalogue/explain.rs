@@ -362,5 +362,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
              upstream, so doorward keeps them apart. Nothing was sent to the upstream. MCP clients \
              take 404 as the sign to start a new MCP session."
         }
+        Code::NotInProject => {
+            "A project may hold a file `.doorward.toml` whose `upstreams` are all that an agent in \
+             its directories may reach. It can only take away from what the person has; so an agent \
+             that is configured with another upstream is refused it there. `doorward run \
+             --upstream NAME` is a person's own word and goes before the file."
+        }
     }
 }

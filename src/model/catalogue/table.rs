@@ -343,4 +343,8 @@ catalogue! {
         "{upstream} has no MCP session with this id for you",
         "it was opened by another agent session, or before somebody else was signed in",
         "send `initialize` without Mcp-Session-Id";
+    NotInProject "not_in_project" 403 / , No, exit 6:
+        "{upstream} is left out in this project",
+        "{file} does not name it",
+        "add it to `upstreams` there, or work outside of that directory";
 }

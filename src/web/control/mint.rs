@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 
+use super::granting::{self, Granted};
 use super::sessions::find;
-use super::{Answer, Control, Refused, named, views};
+use super::{Answer, Control, views};
 use crate::api;
 use crate::clock::random_u64;
 use crate::failpoint;
@@ -15,7 +16,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
 use crate::model::record::{BoundProcess, EndedBy, SessionRecord};
 use crate::model::secret::SessionToken;
-use crate::model::session::{Grant, Verdict};
+use crate::model::session::{SessionPolicy, Verdict};
 use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
@@ -23,37 +24,59 @@ use crate::store::StoreError;
 pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint>) -> Answer {
     let asked = asked.into_inner();
     let mut bound = asked.bind_pid.map(process).transpose()?;
-    if let (Some(bound), Some(exe)) = (&mut bound, asked.bind_exe) {
+    if let (Some(bound), Some(exe)) = (&mut bound, asked.bind_exe.clone()) {
         bound.exe = Some(exe);
     }
     let deps = control.directory.deps();
-    // Of two that replace the same session at a time, the second has to see the first.
+    // Of two that replace or reuse the same session at a time, the second has to see the first.
     let _turn = match &bound {
         Some(_) => Some(control.directory.turn_to_replace().await),
         None => None,
     };
     let config = deps.config.load_full();
     let now = deps.clock.now();
-    let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
-    let living = deps.ledger.sessions().into_iter().filter(live);
-    let (older, others): (Vec<_>, Vec<_>) =
-        living.partition(|cell| replaces(bound.as_ref(), asked.label.as_deref(), cell));
-    if others.len() >= config.sessions.max {
-        let max = config.sessions.max;
-        return Err(Refused(Problem::new(Code::SessionLimit).with("max", max)));
-    }
-    let inside = asked.parent.map(|id| parent(&control, &id, now));
-    let grant = granted(&control, &asked.upstreams, inside.transpose()?.as_deref())?;
-    let mut policy = config.sessions.policy;
-    if let Some(ttl) = asked.ttl_s {
-        policy.ttl = Duration::from_secs(ttl);
-    }
-    if let Some(idle) = asked.idle_s {
-        policy.idle = Duration::from_secs(idle);
-    }
+    let inside = asked.parent.as_deref().map(|id| parent(&control, id, now));
+    let Granted { grant, lacking } = granting::grant(&control, &asked, inside.transpose()?)?;
+    let policy = policy(config.sessions.policy, &asked);
+    let record = |id, token: &SessionToken| SessionRecord {
+        id,
+        digest: token.digest(),
+        label: asked.label.clone(),
+        client: asked.client.clone(),
+        origin: asked.origin,
+        grant: grant.clone(),
+        policy,
+        minted: now,
+        last_used: now,
+        calls: 0,
+        bound: bound.clone(),
+        ended: None,
+    };
+    let answer = |cell: &SessionCell, token: &SessionToken| {
+        let session = views::session(cell, &config, now);
+        let url = deps.origin.to_string();
+        let minted = api::Minted::new(session, token.expose().to_owned(), url);
+        Ok(HttpResponse::Ok().json(api::Minted { lacking, ..minted }))
+    };
     let id = std::iter::repeat_with(|| SessionId::from_random(random_u64(&*deps.random)))
         .find(|id| deps.ledger.session_by_id(*id).is_none())
         .expect("the iterator is endless, and far fewer sessions than ids are kept");
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    deps.random.fill(&mut *bytes);
+    let token = SessionToken::from_random(&id.digits(), &bytes);
+    let record = record(id, &token);
+    let reusable = asked.reuse && record.bound.is_some();
+    if reusable && let Some((cell, token)) = control.held.0.again(&deps.ledger, &record, now) {
+        return answer(&cell, &token);
+    }
+    let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
+    let living = deps.ledger.sessions().into_iter().filter(live);
+    let (older, others): (Vec<_>, Vec<_>) =
+        living.partition(|cell| !asked.reuse && replaces(&record, cell));
+    if others.len() >= config.sessions.max {
+        let max = config.sessions.max;
+        return Err(Problem::new(Code::SessionLimit).with("max", max).into());
+    }
     // The old credential dies before the new one is known to anybody: a crash in between leaves
     // the process with none, and never with two.
     for cell in older {
@@ -63,23 +86,6 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
             .revoke(&cell, EndedBy::Policy, Some(&reason));
         ended.await.map_err(not_kept)?;
     }
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    deps.random.fill(&mut *bytes);
-    let token = SessionToken::from_random(&id.digits(), &bytes);
-    let record = SessionRecord {
-        id,
-        digest: token.digest(),
-        label: asked.label,
-        client: asked.client,
-        origin: asked.origin,
-        grant,
-        policy,
-        minted: now,
-        last_used: now,
-        calls: 0,
-        bound,
-        ended: None,
-    };
     failpoint::here!("mint.write");
     if config.sessions.persist {
         let kept = deps.store.put_session(record.clone()).await;
@@ -91,9 +97,24 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     control.directory.open_session(&cell);
     tracing::info!(session = %id, origin = ?cell.origin(), "session minted");
     failpoint::here!("mint.opened");
-    let session = views::session(&cell, &config, now);
-    let url = deps.origin.to_string();
-    Ok(HttpResponse::Ok().json(api::Minted::new(session, token.expose().to_owned(), url)))
+    if reusable {
+        control.held.0.keep(id, token.clone());
+    }
+    answer(&cell, &token)
+}
+
+/// The configured windows with those asked for; a project makes the first of them shorter only.
+fn policy(mut policy: SessionPolicy, asked: &api::Mint) -> SessionPolicy {
+    if let Some(ttl) = asked.ttl_s {
+        policy.ttl = Duration::from_secs(ttl);
+    }
+    if let Some(idle) = asked.idle_s {
+        policy.idle = Duration::from_secs(idle);
+    }
+    if let Some(longest) = asked.within.as_ref().and_then(|within| within.ttl_s) {
+        policy.ttl = policy.ttl.min(Duration::from_secs(longest));
+    }
+    policy
 }
 
 /// The session that another one is minted inside of, which has to live.
@@ -107,45 +128,14 @@ fn parent(control: &Control, id: &str, now: Timestamp) -> Result<Arc<SessionCell
     }
 }
 
-/// What a session may reach: what was asked for, but inside of another session no more than that
-/// one may.
-fn granted(
-    control: &Control,
-    asked: &[String],
-    parent: Option<&SessionCell>,
-) -> Result<Grant, Refused> {
-    if asked.is_empty() {
-        let config = control.directory.deps().config.load();
-        return Ok(parent.map_or_else(
-            || config.sessions.default_grant.clone(),
-            |parent| parent.grant().clone(),
-        ));
-    }
-    let mut accounts = Vec::new();
-    for name in asked {
-        let account = named(control, name)?.1;
-        if let Some(parent) = parent.filter(|parent| !parent.grant().covers(&account)) {
-            return Err(Refused(
-                Problem::new(Code::NotGranted)
-                    .with("id", parent.id())
-                    .with("upstream", &account)
-                    .because("a session minted inside of it may reach no more than it may")
-                    .next_step("doorward session mint, outside of it"),
-            ));
-        }
-        accounts.push(account);
-    }
-    Ok(Grant::Only(accounts))
-}
-
 fn not_kept(error: StoreError) -> Problem {
     Problem::new(Code::StoreFailed).with("detail", error)
 }
 
 /// Whether a new session takes the place of an older one: a process has one session a label.
-fn replaces(bound: Option<&BoundProcess>, label: Option<&str>, older: &SessionCell) -> bool {
+fn replaces(new: &SessionRecord, older: &SessionCell) -> bool {
     let same = |process: &BoundProcess| older.bound().is_some_and(|other| other.is(process));
-    bound.is_some_and(same) && older.label() == label
+    new.bound.as_ref().is_some_and(same) && older.label() == new.label.as_deref()
 }
 
 /// The process that a session shall belong to.

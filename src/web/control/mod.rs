@@ -20,8 +20,10 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
+mod granting;
 mod mint;
 mod sessions;
+mod shown;
 mod sign_in;
 mod upstreams;
 
@@ -47,7 +49,13 @@ pub struct Control {
     pub inputs: Arc<crate::config::Inputs>,
     /// What a person should know.
     pub warnings: Arc<Vec<String>>,
+    /// What may be shown again.
+    pub held: Held,
 }
+
+/// The credentials that may be shown again to the process that they were shown to.
+#[derive(Clone, Default)]
+pub struct Held(Arc<shown::Shown>);
 
 type Answer = Result<HttpResponse, Refused>;
 
@@ -166,6 +174,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route(api::path::SESSIONS, web::post().to(mint::mint))
         .route(api::path::REVOKE, web::post().to(sessions::revoke))
         .route("/api/v1/sessions/{id}", web::get().to(sessions::show))
+        .route(
+            "/api/v1/sessions/{id}/renew",
+            web::post().to(sessions::renew),
+        )
         .route(api::path::RELOAD, web::post().to(reload))
         .route(api::path::SHUTDOWN, web::post().to(shutdown))
         .default_service(web::to(|| async {

@@ -10,6 +10,7 @@ use crate::ledger::SessionCell;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::EndedBy;
 use crate::model::session::Verdict;
+use crate::web::proxy;
 
 pub(super) fn all(control: &Control, ended: bool) -> Vec<api::Session> {
     let deps = control.directory.deps();
@@ -63,6 +64,17 @@ pub(super) async fn show(control: web::Data<Control>, asked: web::Path<String>) 
     let cell = find(&control, &asked)?;
     let deps = control.directory.deps();
     let item = views::session(&cell, &deps.config.load(), deps.clock.now());
+    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
+}
+
+/// Slides the windows of a living session; a dead one stays dead.
+pub(super) async fn renew(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
+    let cell = find(&control, &asked)?;
+    let deps = control.directory.deps();
+    let now = deps.clock.now();
+    cell.touch(now)
+        .map_err(|death| proxy::died(&cell, death, now))?;
+    let item = views::session(&cell, &deps.config.load(), now);
     Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
 }
 

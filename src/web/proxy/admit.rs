@@ -208,7 +208,8 @@ pub(super) fn ended(cell: &SessionCell, now: Timestamp) -> Problem {
     died(cell, death, now)
 }
 
-fn died(cell: &SessionCell, death: Death, now: Timestamp) -> Problem {
+/// Why a session that died so does not live.
+pub(in crate::web) fn died(cell: &SessionCell, death: Death, now: Timestamp) -> Problem {
     let ending = cell.ending();
     let code = match death {
         Death::Idle => Code::SessionIdle,

@@ -15,6 +15,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
 use message::Asked;
 
+pub(super) use admit::died;
 pub(super) use trouble::transport_problem;
 
 mod admit;
