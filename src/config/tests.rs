@@ -394,6 +394,15 @@ fn an_edit_changes_nothing_else() {
         e.rename(&name("a"), &name("c")).expect("renamed");
     });
     assert!(renamed.contains("[upstreams.c]"), "{renamed}");
+    let granted = "[upstreams.a]\nurl = \"https://a.example\"\n[upstreams.ab]\n\
+                   url = \"https://b.example\"\n[sessions]\ndefault_grant = [\"a\", \"ab\"] # both\n";
+    let renamed = edited(granted, |e| {
+        e.rename(&name("a"), &name("c")).expect("renamed");
+    });
+    assert!(
+        renamed.contains("default_grant = [\"c\", \"ab\"] # both"),
+        "{renamed}"
+    );
 }
 
 #[test]

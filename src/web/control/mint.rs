@@ -26,11 +26,9 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         bound.exe = Some(exe);
     }
     let deps = control.directory.deps();
-    // Of two that replace the same session at a time, the second has to see the first.
-    let _turn = match &bound {
-        Some(_) => Some(control.directory.turn_to_replace().await),
-        None => None,
-    };
+    // One at a time: of two that replace the same session the second has to see the first, and the
+    // last free place under `sessions.max` is for one of those who ask for it.
+    let _turn = control.directory.turn_to_mint().await;
     let config = deps.config.load_full();
     let now = deps.clock.now();
     let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
@@ -114,13 +112,13 @@ fn granted(
         let config = control.directory.deps().config.load();
         return Ok(parent.map_or_else(
             || config.sessions.default_grant.clone(),
-            |parent| parent.grant().clone(),
+            |parent| (*parent.grant()).clone(),
         ));
     }
     let mut accounts = Vec::new();
     for name in asked {
         let account = named(control, name)?.1;
-        if let Some(parent) = parent.filter(|parent| !parent.grant().covers(&account)) {
+        if let Some(parent) = parent.filter(|parent| !parent.may_reach(&account)) {
             return Err(Refused(
                 Problem::new(Code::NotGranted)
                     .with("id", parent.id())

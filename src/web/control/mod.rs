@@ -21,6 +21,7 @@ use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
 mod mint;
+mod rename;
 mod sessions;
 mod sign_in;
 mod upstreams;
