@@ -19,6 +19,7 @@ use crate::api::{
 use crate::config::{self, Config};
 use crate::ctl::{self, Fault, Outcome, StatusArguments};
 use crate::model::catalogue::{Code, Problem};
+use crate::paths::log::{LONGEST_LOG, set_aside};
 
 /// How long a daemon may take until it is ready: a keyring may ask a person.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -176,6 +177,7 @@ fn could_not(context: &Context, detail: &str) -> Fault {
 /// Starts a daemon of its own process group and waits until it is ready.
 async fn spawn(context: &Context) -> Result<(), Fault> {
     let failed = |error: &dyn std::fmt::Display| could_not(context, &error.to_string());
+    set_aside(&context.paths.log, LONGEST_LOG).map_err(|error| failed(&error))?;
     let mut log = OpenOptions::new()
         .create(true)
         .append(true)
