@@ -63,7 +63,7 @@ pub(super) async fn show(control: web::Data<Control>, asked: web::Path<String>) 
     let cell = find(&control, &asked)?;
     let deps = control.directory.deps();
     let item = views::session(&cell, &deps.config.load(), deps.clock.now());
-    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
+    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item)))
 }
 
 pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Revoke>) -> Answer {
