@@ -22,13 +22,14 @@ use crate::config::{self, Config, Inputs, LogFormat};
 use crate::http::{OwnClient, Timeouts, TlsSettings, client_config, install_crypto_provider};
 use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
 use crate::store::Store;
 use crate::transport::TlsTrust;
 use crate::web::control::{self, Control};
 use crate::web::plan::Plan;
-use crate::web::{AgentState, Serving, Stop, login, server};
+use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
 mod housekeeping;
 mod log;
@@ -58,11 +59,14 @@ pub struct ServeOptions {
     pub log_format: Option<LogFormat>,
     /// Whether to reload when the file of the configuration changes.
     pub watch: bool,
+    /// How people call the program when they mean this daemon.
+    pub invocation: Invocation,
 }
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
     install_crypto_provider();
+    respond::called(options.invocation.clone());
     System::new().block_on(run(options))
 }
 
