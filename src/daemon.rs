@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
@@ -17,23 +17,24 @@ use crate::actor::Deps;
 use crate::actor::directory::Directory;
 use crate::actor::pending::PendingLogins;
 use crate::actor::upkeep::{Roll, write_roll};
-use crate::api;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::config::{self, Changes, Config, Inputs, LogFormat};
+use crate::config::{self, Config, Inputs, LogFormat};
 use crate::http::{OwnClient, Timeouts, TlsSettings, client_config, install_crypto_provider};
 use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
 use crate::store::Store;
 use crate::transport::TlsTrust;
-use crate::web::control::{self, Control, Held, Reload};
+use crate::web::control::{self, Control, Held};
 use crate::web::plan::Plan;
-use crate::web::{AgentState, Serving, Stop, login, server};
+use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
 mod housekeeping;
 mod log;
 mod ready;
+mod reload;
 mod restore;
 
 /// What `serve` was told on the command line.
@@ -59,12 +60,15 @@ pub struct ServeOptions {
     pub log_format: Option<LogFormat>,
     /// Whether to reload when the file of the configuration changes.
     pub watch: bool,
+    /// How people call the program when they mean this daemon.
+    pub invocation: Invocation,
 }
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
     crate::failpoint::arm();
     install_crypto_provider();
+    respond::called(options.invocation.clone());
     System::new().block_on(run(options))
 }
 
@@ -194,6 +198,7 @@ struct Running {
     commands: actix_web::dev::Server,
     stops: mpsc::UnboundedReceiver<Option<Duration>>,
     drain: Duration,
+    log: PathBuf,
 }
 
 impl Running {
@@ -262,7 +267,7 @@ impl Running {
         let control = Control {
             directory: directory.clone(),
             agents: Arc::clone(&state),
-            reload: reloader(&directory, &state, &inputs, local, trust),
+            reload: reload::reloader(&directory, &state, &inputs, local, trust),
             stop,
             started,
             socket: paths.socket.display().to_string(),
@@ -281,6 +286,7 @@ impl Running {
             commands,
             stops,
             drain,
+            log: paths.log.clone(),
         })
     }
 
@@ -288,7 +294,7 @@ impl Running {
         let (agents, commands) = (self.agents.handle(), self.commands.handle());
         let serving = actix_rt::spawn(self.agents);
         let answering = actix_rt::spawn(self.commands);
-        let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch));
+        let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch, self.log));
         let trouble = |error| failed("signals cannot be received", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
@@ -362,65 +368,4 @@ fn serve_control(
         .shutdown_timeout(1)
         .listen_uds(socket)?
         .run())
-}
-
-/// Loads the configuration again and lets everybody know; any problem keeps the old one.
-fn reloader(
-    directory: &Directory,
-    state: &Arc<AgentState>,
-    inputs: &Arc<Inputs>,
-    local: SocketAddr,
-    trust: TlsTrust,
-) -> Reload {
-    let (directory, state, inputs) = (directory.clone(), Arc::clone(state), Arc::clone(inputs));
-    let one_at_a_time = Mutex::new(());
-    Arc::new(move || {
-        let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        let deps = directory.deps();
-        let loaded = config::load(&inputs).map_err(|error| error.problem())?;
-        let old = deps.config.load_full();
-        let changes = Changes::between(&old, &loaded.config);
-        let plan = Plan::of_config(&loaded.config, local, &deps.ledger, &trust)
-            .map_err(|error| failed("an upstream's address cannot be used", error))?;
-        let config = Arc::new(loaded.config);
-        deps.config.store(Arc::clone(&config));
-        directory.forgive();
-        let wanted: Vec<_> = config.accounts().map(|(_, account)| account).collect();
-        for account in directory.accounts() {
-            let anew = changes
-                .changed
-                .iter()
-                .any(|change| change.identity && change.upstream.name == account.upstream);
-            if wanted.contains(&account) && !anew {
-                directory.reconfigure(&account);
-            } else {
-                // A changed upstream gets a new manager, which looks at what is stored for it.
-                directory.close_account(&account);
-            }
-        }
-        for account in &wanted {
-            directory.open_account(account);
-        }
-        state.plan.store(Arc::new(plan));
-        let mut report = api::Reloaded::unchanged();
-        report.added = changes
-            .added
-            .iter()
-            .map(|upstream| upstream.name.to_string())
-            .collect();
-        report.removed = changes.removed.iter().map(ToString::to_string).collect();
-        report.changed = changes
-            .changed
-            .iter()
-            .map(|change| change.upstream.name.to_string())
-            .collect();
-        if changes.address {
-            report.restart.push("server.bind and server.port".into());
-        }
-        if changes.store {
-            report.restart.push("store".into());
-        }
-        report.warnings = loaded.warnings;
-        Ok(report)
-    })
 }

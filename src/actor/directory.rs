@@ -16,12 +16,13 @@ use crate::ledger::{CredentialSource, Published, SessionCell};
 use crate::model::fault::{CredentialError, TransientCause};
 use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::record::{EndedBy, Ending};
+use crate::model::session::Grant;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
 use super::session::Session;
 use super::token_manager::TokenManager;
-use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, Settle, UnknownAccount};
+use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Regrant, Revoke, Settle, UnknownAccount};
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
@@ -38,8 +39,8 @@ struct Inner {
     /// Actors that were told to stop, for whoever takes their place.
     leaving: Mutex<HashMap<AccountRef, Addr<TokenManager>>>,
     sessions: Mutex<HashMap<SessionId, Entry<Session>>>,
-    /// Held while a session takes the place of an older one.
-    replacing: tokio::sync::Mutex<()>,
+    /// Held while a session is minted.
+    minting: tokio::sync::Mutex<()>,
     waiters: AtomicU64,
 }
 
@@ -87,7 +88,7 @@ impl Directory {
             managers: Mutex::default(),
             leaving: Mutex::default(),
             sessions: Mutex::default(),
-            replacing: tokio::sync::Mutex::default(),
+            minting: tokio::sync::Mutex::default(),
             waiters: AtomicU64::new(1),
         }))
     }
@@ -165,9 +166,9 @@ impl Directory {
         lock(&self.0.sessions).insert(cell.id(), Entry::new(addr));
     }
 
-    /// Waits until no other session is taking the place of an older one.
-    pub async fn turn_to_replace(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.replacing.lock().await
+    /// Waits until no other session is being minted.
+    pub async fn turn_to_mint(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.minting.lock().await
     }
 
     /// Revokes a session, also one that has ended already: the same end is written again.
@@ -184,6 +185,16 @@ impl Directory {
             };
             // A keeper that is stopping at this moment closes its mailbox; its successor answers.
             if let Ok(answer) = self.session(cell).send(revoke).await {
+                return answer;
+            }
+        }
+    }
+
+    /// Lets a session reach what `grant` says; it is durable when this returns.
+    pub async fn regrant(&self, cell: &Arc<SessionCell>, grant: Grant) -> Result<(), StoreError> {
+        loop {
+            let regrant = Regrant(grant.clone());
+            if let Ok(answer) = self.session(cell).send(regrant).await {
                 return answer;
             }
         }

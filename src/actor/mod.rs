@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, Published};
 use crate::model::fault::CredentialError;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::{EndedBy, Ending};
+use crate::model::session::Grant;
 use crate::oauth::Authority;
 use crate::store::{Store, StoreError};
 
@@ -143,6 +144,11 @@ impl Revoke {
         }
     }
 }
+
+/// Lets a session reach something else: an upstream got another name.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Regrant(pub Grant);
 
 /// Waits until the result of a running refresh is durable: it may be the only copy of a rotated
 /// token.

@@ -11,13 +11,13 @@ use tracing::{info, warn};
 
 use crate::failpoint;
 use crate::ledger::SessionCell;
-use crate::model::record::{EndedBy, Ending};
+use crate::model::record::{EndedBy, Ending, SessionRecord};
 use crate::model::session::{Death, Liveness, Verdict};
 use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
 
-use super::{Deps, Revoke};
+use super::{Deps, Regrant, Revoke};
 
 /// The longest sleep between two looks: wall clocks jump, and timers do not know.
 const LONGEST_SLEEP: Duration = Duration::from_mins(30);
@@ -147,5 +147,34 @@ impl Handler<Revoke> for Session {
             ctx.stop();
             Ok(ending)
         }))
+    }
+}
+
+impl Handler<Regrant> for Session {
+    /// Nothing else is handled until it is written: a revocation in between would be followed on
+    /// the disk by a session that lives.
+    type Result = AtomicResponse<Self, Result<(), StoreError>>;
+
+    fn handle(&mut self, Regrant(grant): Regrant, _: &mut Self::Context) -> Self::Result {
+        let record = SessionRecord {
+            grant: grant.clone(),
+            ..self.cell.record()
+        };
+        let kept = record.ended.is_none() && self.deps.config.load().sessions.persist;
+        let store = self.deps.store.clone();
+        let write = async move {
+            if kept {
+                return store.put_session(record).await;
+            }
+            Ok(())
+        };
+        // The disk first: nothing is admitted that a restart would refuse.
+        let done = write.into_actor(self).map(move |saved, actor, _| {
+            if saved.is_ok() {
+                actor.cell.set_grant(grant);
+            }
+            saved
+        });
+        AtomicResponse::new(Box::pin(done))
     }
 }

@@ -221,36 +221,16 @@ pub struct SessionDetail {
     pub schema: String,
     /// The session.
     pub item: Session,
-    /// Its last calls: never their arguments or results.
-    pub recent_calls: Vec<RecentCall>,
 }
 
 impl SessionDetail {
     /// The document.
-    pub fn new(item: Session, recent_calls: Vec<RecentCall>) -> Self {
+    pub fn new(item: Session) -> Self {
         Self {
             schema: "doorward/session/v1".to_owned(),
             item,
-            recent_calls,
         }
     }
-}
-
-/// One call of a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecentCall {
-    /// When it began.
-    pub at: Moment,
-    /// The method of MCP, or of HTTP.
-    pub method: String,
-    /// The name of the tool.
-    pub tool: Option<String>,
-    /// The upstream account.
-    pub upstream: String,
-    /// The HTTP status of its answer.
-    pub status: u16,
-    /// How long it took to the first byte.
-    pub ms: u64,
 }
 
 /// `doorward/session-minted/v1`

@@ -50,6 +50,7 @@ pub(super) struct Link {
     base: RefCell<Option<String>>,
     credential: RefCell<Option<(String, HeaderValue)>>,
     minting: tokio::sync::Mutex<()>,
+    complaint: RefCell<String>,
 }
 
 impl Link {
@@ -60,6 +61,7 @@ impl Link {
             base: RefCell::default(),
             credential: RefCell::default(),
             minting: tokio::sync::Mutex::default(),
+            complaint: RefCell::default(),
         }
     }
 
@@ -144,15 +146,46 @@ impl Link {
         let _: Result<api::Revoked, _> = control.post(api::path::REVOKE, &revoke).await;
     }
 
+    /// Tells the person what keeps the daemon away, once for as long as it stays the same.
+    fn complain(&self, problem: Problem) -> Problem {
+        let text = problem.message();
+        if *self.complaint.borrow() != text {
+            self.daemon.tell(&problem.clone().into());
+            self.complaint.replace(text);
+        }
+        problem
+    }
+
+    /// Tells the person why this bridge ends.
+    pub(super) fn tell(&self, fault: &Fault) {
+        self.daemon.tell(fault);
+    }
+
+    /// `text` with its commands as the person who configured this bridge has to type them.
+    pub(super) fn spell(&self, text: &str) -> String {
+        self.options.invocation.spell(text)
+    }
+
+    /// The error that tells the agent what went wrong with a request; nothing where it waits for
+    /// no answer.
+    pub(super) fn failed(&self, message: &Message, problem: &Problem) -> Option<Bytes> {
+        message.failed(problem, &self.spell(&problem.message()))
+    }
+
     /// One request. The code of a problem tells whether it was sent: `NotRunning` says no.
     pub(super) async fn send(
         &self,
         sent: Sent<'_>,
         place: &Place,
     ) -> Result<Response<Incoming>, Problem> {
-        let away = |fault: Fault| match fault {
-            Fault::Problem(problem) => *problem,
-            other => Problem::new(Code::NotRunning).because(other.to_string()),
+        let away = |fault: Fault| {
+            let problem = fault.into_problem();
+            match problem.code() {
+                // It stays so until a person has done something.
+                Code::ConfigInvalid | Code::RemoteBindRefused => self.complain(problem),
+                Code::NotRunning => problem,
+                _ => Problem::new(Code::NotRunning).because(problem.message()),
+            }
         };
         let wanted = matches!(sent, Sent::Message(_));
         let authority = self.base(wanted).await.map_err(away)?;

@@ -135,13 +135,13 @@ impl Message {
         self.wants_answer() && self.batch.iter().all(|own| answered(own))
     }
 
-    /// The error that tells the agent what went wrong with this request; nothing where it waits
-    /// for no answer.
-    pub(super) fn failed(&self, problem: &Problem) -> Option<Bytes> {
+    /// The error that tells the agent in the words of `text` what went wrong with this request;
+    /// nothing where it waits for no answer.
+    pub(super) fn failed(&self, problem: &Problem, text: &str) -> Option<Bytes> {
         let entry = problem.entry();
         let error = json!({
             "code": entry.rpc.unwrap_or(-32603),
-            "message": problem.message(),
+            "message": text,
             "data": { "code": entry.code, "source": "doorward" },
         });
         self.with_error(&error)

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::ctl::{Client, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 
 use link::Link;
 use message::{Message, not_understood};
@@ -41,6 +42,8 @@ pub struct Options {
     pub label: Option<String>,
     /// Whether a daemon that is away may be started.
     pub autostart: bool,
+    /// How the person calls the program, for the commands in messages.
+    pub invocation: Invocation,
 }
 
 /// How the daemon is found.
@@ -50,6 +53,9 @@ pub trait Daemon {
 
     /// Its control socket.
     fn control(&self) -> &Client;
+
+    /// Tells the person what is wrong; standard output is not for that.
+    fn tell(&self, fault: &Fault);
 }
 
 /// Serves until the input ends, somebody sends a signal, or the agent reads no more.
@@ -71,8 +77,17 @@ async fn serve(
 ) -> Outcome {
     let (out, lines) = channel(UNREAD);
     let link = Link::new(daemon, options);
+    let mut lines_in = Lines::new(input);
     // What is wrong from the start is better said by an exit than at every message.
-    link.prepare().await?;
+    if let Err(fault) = link.prepare().await {
+        link.tell(&fault);
+        let exit = fault.exit();
+        let problem = fault.into_problem();
+        let told = refuse(&link, &problem, &mut lines_in, output);
+        // An agent that says nothing is told nothing.
+        let _ = tokio::time::timeout(LAST_WORDS, told).await;
+        return Err(Fault::Said(exit));
+    }
     let failed = |what| Fault::from(Problem::new(Code::Internal).with("detail", what));
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| failed("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| failed("no signals"))?;
@@ -84,7 +99,7 @@ async fn serve(
     let mut working = tokio::task::spawn_local(work(Rc::clone(&talk), queued));
     // Nothing that the server does or leaves undone keeps us from the end.
     tokio::select! {
-        () = read(Lines::new(input), queue) => {}
+        () = read(lines_in, queue) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = &mut writing => {}
@@ -100,6 +115,29 @@ async fn serve(
         let _ = tokio::time::timeout(LAST_WORDS, writing).await;
     }
     Ok(0)
+}
+
+/// Answers the first request, which shakes hands, with what keeps this bridge from working: some
+/// agents show an error, and nothing of a server that just ends.
+async fn refuse(
+    link: &Link,
+    problem: &Problem,
+    lines: &mut Lines<impl AsyncBufRead + Unpin>,
+    output: impl AsyncWrite + Unpin,
+) {
+    loop {
+        let message = match lines.next().await {
+            Line::End => return,
+            Line::TooLong => continue,
+            Line::Whole(bytes) => Message::parse(bytes),
+        };
+        if let Some(answer) = message.and_then(|message| link.failed(&message, problem)) {
+            let (only, written) = channel(1);
+            let _ = only.send(answer).await;
+            drop(only);
+            return write(output, written).await;
+        }
+    }
 }
 
 /// Queues what the agent says until it ends.

@@ -113,7 +113,7 @@ impl Talk {
             },
             Err(problem) => problem,
         };
-        self.tell_if_any(message.failed(&problem)).await;
+        self.tell_if_any(self.link.failed(&message, &problem)).await;
     }
 
     /// Shakes hands. An agent whose handshake fails never comes back, so one that fails for a
@@ -150,6 +150,7 @@ impl Talk {
     }
 
     async fn be_absent(&self, message: &Message, why: String) {
+        let why = self.link.spell(&why);
         self.stand_in(message, &why).await;
         *self.absence.borrow_mut() = Some(why);
         self.absent.notify_one();
@@ -162,7 +163,7 @@ impl Talk {
             return self.tell_result(message, &result).await;
         }
         let problem = self.link.problem(Code::UpstreamUnreachable).because(why);
-        self.tell_if_any(message.failed(&problem)).await;
+        self.tell_if_any(self.link.failed(message, &problem)).await;
     }
 
     async fn tell_result(&self, message: &Message, result: &Value) {
@@ -267,7 +268,7 @@ impl Talk {
         }
         Ok(End::Refused(match &said["error"] {
             error @ Value::Object(_) => message.with_error(error),
-            _ => message.failed(&self.no_answer(status)),
+            _ => self.link.failed(message, &self.no_answer(status)),
         }))
     }
 

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 
 use super::arguments::BridgeArgs;
+use super::local;
 use super::run::Context;
 use super::start::ensure_running;
 use crate::bridge::{self, Daemon, Options};
+use crate::config;
 use crate::ctl::{Client, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 
@@ -16,11 +18,13 @@ struct Finder(Context);
 impl Daemon for Finder {
     fn find(&self, may_start: bool) -> LocalBoxFuture<'_, Result<String, Fault>> {
         Box::pin(async move {
-            if may_start {
+            let status = self.0.running().await?;
+            if may_start && status.is_none() {
+                // This is asked again and again: a mistake is an answer here, not yet talk.
+                config::load(&self.0.inputs()).map_err(|error| error.problem())?;
                 let (status, _) = ensure_running(&self.0).await?;
                 return Ok(status.daemon.base_url);
             }
-            let status = self.0.running().await?;
             let socket = self.0.ctl.client.socket().display();
             let away = || Fault::from(Problem::new(Code::NotRunning).with("socket", socket));
             status.map(|status| status.daemon.base_url).ok_or_else(away)
@@ -30,6 +34,18 @@ impl Daemon for Finder {
     fn control(&self) -> &Client {
         &self.0.ctl.client
     }
+
+    fn tell(&self, fault: &Fault) {
+        let file = [Code::ConfigInvalid, Code::RemoteBindRefused];
+        if fault.code().is_some_and(|code| file.contains(&code))
+            && let Err(error) = config::load(&self.0.inputs())
+        {
+            // All mistakes, each with its line.
+            local::config_fault(&self.0, &error);
+            return;
+        }
+        fault.tell(&self.0.ctl.screen, None);
+    }
 }
 
 /// Serves on standard input and output.
@@ -38,8 +54,11 @@ pub(super) async fn bridge(context: &Context, asked: BridgeArgs) -> Outcome {
         upstream: asked.upstream,
         label: asked.label,
         autostart: !asked.no_autostart,
+        invocation: context.ctl.screen.invocation().clone(),
     };
-    let finder = Rc::new(Finder(context.again()));
+    let mut own = context.again();
+    own.ctl.screen = own.ctl.screen.in_words();
+    let finder = Rc::new(Finder(own));
     let input = tokio::io::BufReader::new(tokio::io::stdin());
     bridge::run(finder, options, input, tokio::io::stdout()).await
 }

@@ -23,7 +23,12 @@ pub(super) fn config(context: &Context, command: ConfigCommand) -> Outcome {
         ConfigCommand::Check(asked) => check(context, asked),
         ConfigCommand::Show(asked) => show(context, &asked),
         ConfigCommand::Path => {
-            context.ctl.screen.out(context.paths.config.display());
+            let (screen, file) = (&context.ctl.screen, &context.paths.config);
+            if screen.format().is_json() {
+                screen.json(&json!({ "schema": "doorward/config-path/v1", "file": file }));
+            } else {
+                screen.out(file.display());
+            }
             Ok(0)
         }
         ConfigCommand::Init(asked) => init(context, &asked),
@@ -87,7 +92,8 @@ fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
             })
         });
         let mistakes: Vec<_> = mistakes.collect();
-        let failure = Failure::from(&problem);
+        let mut failure = Failure::from(&problem);
+        failure.error.fix = failure.error.fix.map(|fix| screen.spell(&fix));
         screen.json(&json!({
             "error": failure.error,
             "file": error.file,
@@ -96,6 +102,7 @@ fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
     } else {
         let shown = error.render();
         // Beside the mistakes this line is all there is to say, so that -q keeps both.
+        let fix = screen.spell(fix);
         let _ = writeln!(std::io::stderr().lock(), "{shown}  run: {fix}");
     }
     Fault::Said(problem.entry().exit)
@@ -163,7 +170,11 @@ fn init(context: &Context, asked: &InitArgs) -> Outcome {
     })?;
     open.write_all(EXAMPLE.as_bytes()).map_err(failed)?;
     let screen = &context.ctl.screen;
-    screen.out(format!("{} Wrote {}", screen.tick(), file.display()));
+    if screen.format().is_json() {
+        screen.json(&json!({ "schema": "doorward/config-init/v1", "file": file }));
+    } else {
+        screen.out(format!("{} Wrote {}", screen.tick(), file.display()));
+    }
     Ok(0)
 }
 

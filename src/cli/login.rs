@@ -5,7 +5,8 @@ use url::{Host, Url};
 
 use super::arguments::{AuthForm, LoginArgs, UpstreamAddArgs};
 use super::run::{Context, spelled};
-use super::{local, start, upstream};
+use super::upstream::{self, Added};
+use super::{local, start};
 use crate::api::{self, StartLogin, Upstreams};
 use crate::config::{self, UpstreamUrl};
 use crate::ctl::{self, Fault, LoginArguments, Outcome};
@@ -111,11 +112,10 @@ async fn known_or_added(
         scopes: Vec::new(),
         allow_http: false,
     };
-    upstream::add(context, &asked).await?;
-    context
-        .ctl
-        .screen
-        .say(format!("Added upstream {name}  ({url})"));
+    if upstream::add(context, &asked).await? == Added::New {
+        let screen = &context.ctl.screen;
+        screen.say(format!("Added upstream {name}  ({url})"));
+    }
     Ok(name)
 }
 

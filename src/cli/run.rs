@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
@@ -22,6 +23,7 @@ use crate::ctl::{
 use crate::daemon::{self, ServeOptions};
 use crate::demo;
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 use crate::paths::{Environment, Paths};
 
 /// What every command is given.
@@ -33,8 +35,10 @@ pub(super) struct Context {
 
 /// Runs the command that `arguments` ask for and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let matches = Cli::command().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // A reader that has gone away is no error.
             let _ = error.print();
@@ -45,7 +49,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return if asked { 0 } else { 2 };
         }
     };
-    let screen = Screen::of_process(screen_options(&cli), Arc::new(SystemClock));
+    let screen = Screen::of_process(screen_options(&cli), Arc::new(SystemClock))
+        .called(invocation(&cli.global, |flag| typed(&matches, flag)));
     let paths = match paths(&cli.global) {
         Ok(paths) => paths,
         Err(fault) => {
@@ -77,6 +82,42 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             fault.exit()
         }
     }
+}
+
+/// Whether a flag stood on the command line: what the environment says holds for the next command
+/// too.
+fn typed(matches: &ArgMatches, flag: &str) -> bool {
+    matches.value_source(flag) == Some(ValueSource::CommandLine)
+}
+
+/// How commands in messages are spelled, with those flags of `global` that are `told`.
+fn invocation(global: &Global, told: impl Fn(&str) -> bool) -> Invocation {
+    /// These speak to no daemon.
+    const ALONE: [&str; 3] = ["explain", "demo", "help"];
+    let flags: Vec<_> = same_daemon(global)
+        .into_iter()
+        .filter(|(flag, _)| told(flag))
+        .map(|(flag, path)| (format!("--{}", flag.replace('_', "-")), path))
+        .collect();
+    let flags = flags.iter().map(|(flag, path)| (&**flag, &**path));
+    let program = Cli::command();
+    let names = program.get_subcommands().map(|it| it.get_name().to_owned());
+    Invocation::new(flags, names.filter(|name| !ALONE.contains(&&**name)))
+}
+
+/// The options with which another command means the same daemon, by their ids, and their paths
+/// wherever that command is run.
+pub(super) fn same_daemon(global: &Global) -> Vec<(&'static str, PathBuf)> {
+    let paths = [
+        ("config", &global.config),
+        ("state_dir", &global.state_dir),
+        ("socket", &global.socket),
+    ];
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let given = paths.into_iter();
+    given
+        .filter_map(|(id, path)| Some((id, absolute(path.as_ref()?))))
+        .collect()
 }
 
 fn paths(global: &Global) -> Result<Paths, Fault> {
@@ -254,6 +295,8 @@ fn serve_here(context: &Context, asked: ServeArgs) -> Outcome {
             LogForm::Json => LogFormat::Json,
         }),
         watch: asked.watch,
+        // Whoever reads what an agent was told has another environment.
+        invocation: invocation(global, |_| true),
     };
     daemon::serve(options).map(|()| 0).map_err(Fault::from)
 }

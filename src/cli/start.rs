@@ -1,6 +1,7 @@
 //! Starts a daemon that is not there, waits for its end, and tells how it is. Nothing here polls:
 //! readiness is a line in a pipe, the end is a lock that becomes free.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,7 @@ use crate::api::{
 use crate::config::{self, Config};
 use crate::ctl::{self, Fault, Outcome, StatusArguments};
 use crate::model::catalogue::{Code, Problem};
+use crate::paths::log::{LONGEST_LOG, set_aside};
 
 /// How long a daemon may take until it is ready: a keyring may ask a person.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -34,12 +36,13 @@ pub(super) async fn overview(context: &Context) -> Outcome {
     if configured {
         return status(context, &StatusArguments::default()).await;
     }
-    context.ctl.screen.out(
+    let screen = &context.ctl.screen;
+    screen.out(screen.spell(
         "doorward signs in to remote MCP servers once, for every agent.\n\n\
          \x20 doorward login https://mcp.example.com/mcp    sign in\n\
          \x20 doorward session mint                         a credential for an agent\n\n\
          Then point the agent at http://127.0.0.1:5177/u/NAME. More: doorward help",
-    );
+    ));
     Ok(0)
 }
 
@@ -176,6 +179,7 @@ fn could_not(context: &Context, detail: &str) -> Fault {
 /// Starts a daemon of its own process group and waits until it is ready.
 async fn spawn(context: &Context) -> Result<(), Fault> {
     let failed = |error: &dyn std::fmt::Display| could_not(context, &error.to_string());
+    set_aside(&context.paths.log, LONGEST_LOG).map_err(|error| failed(&error))?;
     let mut log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -245,28 +249,18 @@ pub(super) async fn ensure_apart(context: &Context) -> Result<Status, Fault> {
     }
 }
 
-fn arguments(context: &Context) -> Vec<std::ffi::OsString> {
+fn arguments(context: &Context) -> Vec<OsString> {
     let mut all = vec!["serve".into(), "--ready-fd".into(), "1".into()];
     all.extend(same_daemon(context));
     all
 }
 
 /// The flags with which another command means the same daemon.
-fn same_daemon(context: &Context) -> Vec<std::ffi::OsString> {
-    let mut all = Vec::new();
-    let global = &context.global;
-    let paths: [(&str, &Option<PathBuf>); 3] = [
-        ("--config", &global.config),
-        ("--state-dir", &global.state_dir),
-        ("--socket", &global.socket),
-    ];
-    for (flag, path) in paths {
-        if let Some(path) = path {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            all.extend([flag.into(), path.into_os_string()]);
-        }
-    }
-    all
+fn same_daemon(context: &Context) -> Vec<OsString> {
+    let options = super::run::same_daemon(&context.global).into_iter();
+    options
+        .flat_map(|(id, path)| [format!("--{}", id.replace('_', "-")).into(), path.into()])
+        .collect()
 }
 
 /// The error that a daemon wrote to its log before it ended.

@@ -7,7 +7,9 @@ use toml_edit::{InlineTable, Value};
 use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
 use super::{local, start};
-use crate::api::{self, AddUpstream, ChangeUpstream, UpstreamDetail, Upstreams};
+use crate::api::{
+    self, Account, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
+};
 use crate::config::{self, EditError, Edition};
 use crate::ctl::{self, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
@@ -17,12 +19,15 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
     let ctl = &context.ctl;
     match command {
         UpstreamCommand::Add(asked) => {
-            add(context, &asked).await?;
-            let name = &asked.name;
-            let (screen, tick) = (&ctl.screen, ctl.screen.tick());
-            screen.out(format!("{tick} Added {name}"));
-            if asked.auth == AuthForm::Oauth {
-                screen.hint(format!("doorward login {name}"));
+            let added = add(context, &asked).await?;
+            let (name, tick) = (&asked.name, ctl.screen.tick());
+            let words = match added {
+                Added::New => format!("{tick} Added {name}"),
+                Added::Before => format!("{name} is there with this address; nothing was changed"),
+            };
+            changed(context, name, &words).await?;
+            if added == Added::New && asked.auth == AuthForm::Oauth {
+                ctl.screen.hint(format!("doorward login {name}"));
             }
             Ok(0)
         }
@@ -61,19 +66,63 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             let done = change_it(context, &asked.name, &change, |edition, old| {
                 edition.rename(old, &new)
             });
-            let outcome = done.await.map(|()| 0);
-            if outcome.is_ok() {
-                let tick = ctl.screen.tick();
-                ctl.screen
-                    .out(format!("{tick} {} is now {}", asked.name, asked.new));
-            }
+            let outcome = match done.await {
+                Ok(()) => {
+                    let tick = ctl.screen.tick();
+                    let words = format!("{tick} {} is now {}", asked.name, asked.new);
+                    changed(context, &asked.new, &words).await
+                }
+                Err(fault) => Err(fault),
+            };
             spelled(ctl, outcome, Some(&asked.name)).await
         }
     }
 }
 
-/// Adds an upstream, by the daemon or here.
-pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<(), Fault> {
+/// Says what was done to an upstream: in words, or by the document of `upstream show`.
+async fn changed(context: &Context, name: &str, words: &str) -> Outcome {
+    let screen = &context.ctl.screen;
+    if !screen.format().is_json() {
+        screen.out(words);
+    } else if context.running().await?.is_some() {
+        return ctl::show_upstream(&context.ctl, name).await;
+    } else {
+        screen.json(&configured(context, name)?);
+    }
+    Ok(0)
+}
+
+/// What the configuration alone tells of an upstream.
+fn configured(context: &Context, name: &str) -> Result<UpstreamDetail, Fault> {
+    let loaded = config::load(&context.inputs()).map_err(|e| local::config_fault(context, &e))?;
+    let mut items = start::stopped(context, &loaded.config).upstreams;
+    items.retain(|account| account.name == name);
+    let server = &loaded.config.server;
+    let redirect = format!("{}{}", server.base_url(), server.redirect_path);
+    let prefix = format!("upstreams.{name}.");
+    let settings = loaded.settings.into_iter();
+    let settings = settings
+        .filter(|setting| setting.key.starts_with(&prefix))
+        .map(|setting| SettingView {
+            key: setting.key,
+            value: setting.value,
+            source: setting.source.to_string(),
+        });
+    Ok(UpstreamDetail::new(items, settings.collect(), redirect))
+}
+
+/// What adding came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is there now.
+    New,
+    /// It was there before, under this name and at this address.
+    Before,
+}
+
+/// Adds an upstream, by the daemon or here. Adding what is there already changes nothing (seeds.md
+/// S1-03).
+pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Added, Fault> {
     let new = name(&asked.name)?;
     let headers = asked.headers.iter().map(|text| header(text));
     let headers: Vec<(String, String)> = headers.collect::<Result<_, Fault>>()?;
@@ -81,7 +130,11 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<()
         AuthForm::Oauth => None,
         AuthForm::None => Some("none".to_owned()),
     };
-    if context.running().await?.is_some() {
+    if let Some(status) = context.running().await? {
+        let same = |it: &Account| it.name == asked.name && it.url == asked.url;
+        if status.upstreams.iter().any(same) {
+            return Ok(Added::Before);
+        }
         let request = AddUpstream {
             name: asked.name.clone(),
             url: asked.url.clone(),
@@ -96,7 +149,7 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<()
             .client
             .post(api::path::UPSTREAMS, &request)
             .await?;
-        return Ok(());
+        return Ok(Added::New);
     }
     let settings = settings(asked, &headers);
     let settings: Vec<(&str, Value)> = settings;
@@ -105,13 +158,12 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<()
             let loaded = config::load(&context.inputs());
             let loaded = loaded.map_err(|e| local::config_fault(context, &e))?;
             let present = loaded.config.upstream(&asked.name);
-            // Adding what is there already changes nothing, as with a daemon.
             if present.is_some_and(|upstream| upstream.url.as_str() == asked.url) {
-                return Ok(());
+                return Ok(Added::Before);
             }
             Err(local::exists(context, &asked.name))
         }
-        done => done,
+        done => done.map(|()| Added::New),
     }
 }
 
@@ -189,8 +241,15 @@ async fn remove(context: &Context, asked: &str) -> Outcome {
     } else {
         edit(context, |edition| edition.remove(&gone))?;
     }
-    ctl.screen
-        .out(format!("{} Removed {asked}", ctl.screen.tick()));
+    if ctl.screen.format().is_json() {
+        ctl.screen.json(&serde_json::json!({
+            "schema": "doorward/upstream-removed/v1",
+            "removed": asked,
+        }));
+    } else {
+        let tick = ctl.screen.tick();
+        ctl.screen.out(format!("{tick} Removed {asked}"));
+    }
     Ok(0)
 }
 
@@ -202,12 +261,15 @@ async fn switch(context: &Context, asked: &str, enabled: bool) -> Outcome {
     let done = change_it(context, asked, &change, |edition, name| {
         edition.enable(name, enabled)
     });
-    let outcome = done.await.map(|()| 0);
-    if outcome.is_ok() {
-        let screen = &context.ctl.screen;
-        let word = if enabled { "on" } else { "off" };
-        screen.out(format!("{} {asked} is switched {word}", screen.tick()));
-    }
+    let outcome = match done.await {
+        Ok(()) => {
+            let word = if enabled { "on" } else { "off" };
+            let tick = context.ctl.screen.tick();
+            let words = format!("{tick} {asked} is switched {word}");
+            changed(context, asked, &words).await
+        }
+        Err(fault) => Err(fault),
+    };
     spelled(&context.ctl, outcome, Some(asked)).await
 }
 

@@ -146,7 +146,28 @@ impl Edition {
         if self.default_upstream() == Some(old.as_str()) {
             self.document["default_upstream"] = value(new.as_str());
         }
+        self.rename_in_default_grant(old, new);
         Ok(())
+    }
+
+    /// New sessions reach what they reached before.
+    fn rename_in_default_grant(&mut self, old: &UpstreamName, new: &UpstreamName) {
+        let sessions = self.document.get_mut("sessions");
+        let granted = sessions
+            .and_then(Item::as_table_like_mut)
+            .and_then(|table| table.get_mut("default_grant"))
+            .and_then(Item::as_array_mut);
+        for entry in granted.into_iter().flat_map(toml_edit::Array::iter_mut) {
+            let renamed = entry.as_str().and_then(|text| {
+                let rest = text.strip_prefix(old.as_str())?;
+                (rest.is_empty() || rest.starts_with('@')).then(|| format!("{new}{rest}"))
+            });
+            if let Some(renamed) = renamed {
+                let decor = entry.decor().clone();
+                *entry = renamed.into();
+                *entry.decor_mut() = decor;
+            }
+        }
     }
 
     /// The file as it would be.

@@ -4,8 +4,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::id::UpstreamName;
-use crate::model::record::StoreKind;
+
+mod edits;
+mod variables;
 
 fn inputs(variables: &[(&str, &str)]) -> Inputs {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -27,13 +28,6 @@ fn bad(text: &str) -> String {
     match parse(text, &inputs(&[])) {
         Ok(loaded) => panic!("accepted: {:?}", loaded.config),
         Err(error) => error.render(),
-    }
-}
-
-fn from_variables(variables: &[(&str, &str)]) -> Loaded {
-    match parse("", &inputs(variables)) {
-        Ok(loaded) => loaded,
-        Err(error) => panic!("{error}"),
     }
 }
 
@@ -196,89 +190,6 @@ fn settings_are_inherited_from_the_defaults() {
 }
 
 #[test]
-fn seed_s4_01_variables_alone_are_enough() {
-    let loaded = from_variables(&[
-        ("UPSTREAM_MCP_URL", "https://mcp.example.com/mcp/"),
-        ("PORT", "6000"),
-        ("BIND", "::1"),
-        ("PUBLIC_BASE_URL", "https://mcp.example.com/"),
-        ("REDIRECT_PATH", "/cb"),
-        ("KEYCHAIN_SERVICE", "mine"),
-        ("SCOPES", "a,b c"),
-        ("PROBE_PATH", "/probe"),
-        ("AUTHORIZATION_ENDPOINT", "https://id.example.com/a"),
-        ("TOKEN_ENDPOINT", "https://id.example.com/t"),
-        ("ISSUER", "https://id.example.com"),
-        ("CLIENT_ID", "abc"),
-        ("CLIENT_SECRET", "hunter2"),
-        ("AUTO_REGISTER_CLIENT", "false"),
-    ]);
-    let config = loaded.config;
-    assert!(config.environment_only && !config.sessions.require);
-    assert_eq!(
-        config.default_upstream.as_ref().map(UpstreamName::as_str),
-        Some("default")
-    );
-    assert_eq!(config.server.port, 6000);
-    assert_eq!(config.server.base_url(), "http://[::1]:6000");
-    assert_eq!(config.server.redirect_uri(), "https://mcp.example.com/cb");
-    assert!(
-        config
-            .server
-            .allowed_hosts
-            .contains(&"mcp.example.com".to_owned())
-    );
-    assert_eq!(config.store.service, "mine");
-    assert_eq!(config.store.kind, StoreKind::Auto);
-    let upstream = config.upstream("default").expect("there");
-    assert_eq!(upstream.url.as_str(), "https://mcp.example.com/mcp/");
-    let oauth = upstream.auth.oauth().expect("signs in");
-    let scopes = ["a", "b", "c"].map(str::to_owned).to_vec();
-    assert_eq!(oauth.scopes, Some(scopes));
-    assert_eq!(oauth.client_id.as_deref(), Some("abc"));
-    let secret = SecretSource::Variable("CLIENT_SECRET".to_owned());
-    assert_eq!(oauth.client_secret, Some(secret));
-    assert_eq!(oauth.register, Register::Never);
-    assert_eq!(oauth.probe_path.as_deref(), Some("/probe"));
-    assert!(oauth.endpoints.is_some() && oauth.issuer.is_some());
-    assert_eq!(loaded.warnings.len(), 1, "sessions are not required");
-    assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
-}
-
-#[test]
-fn seed_s4_04_scopes_fall_back_for_the_upstream_of_the_variables() {
-    let config = from_variables(&[("UPSTREAM_MCP_URL", "https://mcp.example.com/mcp")]).config;
-    let oauth = config
-        .upstream("default")
-        .and_then(|up| up.auth.oauth())
-        .expect("signs in");
-    assert_eq!(oauth.scopes, None);
-    assert_eq!(oauth.fallback_scopes, FALLBACK_SCOPES);
-    let written = good("[upstreams.a]\nurl = \"https://a.example\"\n");
-    let oauth = written
-        .upstream("a")
-        .and_then(|up| up.auth.oauth())
-        .expect("signs in");
-    assert!(oauth.fallback_scopes.is_empty());
-}
-
-#[test]
-fn one_endpoint_without_the_other_is_refused() {
-    let error = parse(
-        "",
-        &inputs(&[
-            ("UPSTREAM_MCP_URL", "https://mcp.example.com/mcp"),
-            ("TOKEN_ENDPOINT", "https://id.example.com/t"),
-        ]),
-    );
-    assert_eq!(
-        error.expect_err("refused").render(),
-        "error: `upstreams.default.auth.token_endpoint` needs its counterpart\n  \
-           --> environment variable TOKEN_ENDPOINT\n   = `authorization_endpoint` is not set\n"
-    );
-}
-
-#[test]
 fn ls_bind_loopback_default_and_addresses_that_others_can_reach_are_refused() {
     assert!(Config::default().server.bind.is_loopback());
     assert!(good("[server]\nport = 1\n").server.bind.is_loopback());
@@ -294,58 +205,6 @@ fn ls_bind_loopback_default_and_addresses_that_others_can_reach_are_refused() {
 }
 
 #[test]
-fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
-    let mut given = inputs(&[
-        ("DOORWARD__SERVER__PORT", "7000"),
-        ("DOORWARD__SESSIONS__TTL", "7d"),
-    ]);
-    let text = "[server]\nport = 6000\n[sessions]\nttl = \"9d\"\nmax = 3\n";
-    let loaded = parse(text, &given).expect("right");
-    assert_eq!(loaded.config.server.port, 7000);
-    assert_eq!(
-        loaded.config.sessions.policy.ttl,
-        Duration::from_hours(24 * 7)
-    );
-    assert_eq!(loaded.config.sessions.max, 3);
-    given.flags.port = Some(8000);
-    given.flags.upstreams = vec![("a".to_owned(), "https://a.example".to_owned())];
-    let loaded = parse(text, &given).expect("right");
-    assert_eq!(loaded.config.server.port, 8000);
-    assert!(loaded.config.upstream("a").is_some());
-    let source = |key: &str| {
-        let found = loaded.settings.iter().find(|setting| setting.key == key);
-        found.map(|setting| setting.source.to_string())
-    };
-    assert_eq!(source("server.port").as_deref(), Some("flag --port"));
-    assert_eq!(
-        source("sessions.ttl").as_deref(),
-        Some("env DOORWARD__SESSIONS__TTL")
-    );
-    assert_eq!(source("sessions.max").as_deref(), Some("config"));
-    assert_eq!(source("sessions.idle").as_deref(), Some("default"));
-}
-
-#[test]
-fn variables_can_set_any_key_of_an_upstream() {
-    let loaded = from_variables(&[
-        ("DOORWARD__UPSTREAMS__MY_DOCS__URL", "https://docs.example"),
-        ("DOORWARD__UPSTREAMS__MY_DOCS__AUTH__KIND", "none"),
-    ]);
-    let upstream = loaded.config.upstream("my-docs").expect("there");
-    assert_eq!(upstream.auth, Auth::None);
-    assert!(loaded.config.sessions.require && !loaded.config.environment_only);
-}
-
-#[test]
-fn a_variable_that_is_not_set_is_named() {
-    let text = "[upstreams.a]\nurl = \"https://${HOST_OF_A}/mcp\"\n";
-    assert!(bad(text).contains("HOST_OF_A is not set"), "{}", bad(text));
-    let loaded = parse(text, &inputs(&[("HOST_OF_A", "a.example")])).expect("right");
-    let upstream = loaded.config.upstream("a").expect("there");
-    assert_eq!(upstream.url.as_str(), "https://a.example/mcp");
-}
-
-#[test]
 fn headers_that_doorward_sets_itself_are_refused() {
     let text =
         "[upstreams.a]\nurl = \"https://a.example\"\nheaders = { Authorization = \"Bearer x\" }\n";
@@ -354,90 +213,6 @@ fn headers_that_doorward_sets_itself_are_refused() {
         shown.contains("cannot be set here") && !shown.contains("Bearer x"),
         "{shown}"
     );
-}
-
-fn edited(text: &str, edit: impl FnOnce(&mut Edition)) -> String {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("config.toml");
-    std::fs::write(&file, text).expect("written");
-    let mut edition = Edition::open(&file).expect("opens");
-    edit(&mut edition);
-    edition.save(&inputs(&[])).expect("saves");
-    std::fs::read_to_string(&file).expect("read")
-}
-
-fn name(text: &str) -> UpstreamName {
-    text.parse().expect("a name")
-}
-
-const COMMENTED: &str = "# mine\nversion = 1   # one\n\n[upstreams.a]   # first\n\
-                         url   = \"https://a.example\"  # here\n\n# the end\n";
-
-#[test]
-fn an_edit_changes_nothing_else() {
-    let added = edited(COMMENTED, |e| {
-        e.add(&name("b"), "https://b.example/", &[]).expect("added");
-    });
-    assert_eq!(
-        added,
-        "# mine\nversion = 1   # one\n\n[upstreams.a]   # first\n\
-         url   = \"https://a.example\"  # here\n\n[upstreams.b]\nurl = \"https://b.example/\"\n\n# the end\n"
-    );
-    let off = edited(COMMENTED, |e| e.enable(&name("a"), false).expect("edited"));
-    assert!(
-        off.contains("url   = \"https://a.example\"  # here\nenabled = false\n"),
-        "{off}"
-    );
-    let back = edited(&added, |e| e.remove(&name("b")).expect("removed"));
-    assert_eq!(back, COMMENTED);
-    let renamed = edited(COMMENTED, |e| {
-        e.rename(&name("a"), &name("c")).expect("renamed");
-    });
-    assert!(renamed.contains("[upstreams.c]"), "{renamed}");
-}
-
-#[test]
-fn an_edit_of_a_file_that_is_not_there_makes_a_private_one() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("deep/config.toml");
-    let mut edition = Edition::open(&file).expect("opens");
-    edition
-        .add(&name("a"), "https://a.example", &[])
-        .expect("added");
-    edition.save(&inputs(&[])).expect("saves");
-    let text = std::fs::read_to_string(&file).expect("read");
-    assert_eq!(text, "[upstreams.a]\nurl = \"https://a.example\"\n");
-    let mode = std::fs::metadata(&file)
-        .expect("there")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
-}
-
-#[test]
-fn an_edit_stands_back_when_the_file_changed_meanwhile() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("config.toml");
-    std::fs::write(&file, COMMENTED).expect("written");
-    let mut edition = Edition::open(&file).expect("opens");
-    edition.enable(&name("a"), false).expect("edited");
-    std::fs::write(&file, "# other\n").expect("written");
-    let refused = edition.save(&inputs(&[])).expect_err("refused");
-    assert!(matches!(refused, EditError::Changed(_)));
-    assert_eq!(std::fs::read_to_string(&file).expect("read"), "# other\n");
-}
-
-#[test]
-fn an_edit_that_would_break_the_config_is_not_saved() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("config.toml");
-    let mut edition = Edition::open(&file).expect("opens");
-    edition.add(&name("a"), "nonsense", &[]).expect("added");
-    let refused = edition.save(&inputs(&[])).expect_err("refused");
-    assert!(matches!(refused, EditError::Config(_)));
-    assert!(!file.exists());
 }
 
 fn some_config() -> impl Strategy<Value = Config> {

@@ -155,7 +155,8 @@ fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Ou
             screen.out("  access token refreshes by itself");
         }
         screen.out(format!("  local address: {}", account.local_url));
-        screen.out(format!("next: doorward session mint --upstream {name}"));
+        let next = format!("next: doorward session mint --upstream {name}");
+        screen.out(screen.spell(&next));
     }
     for warning in &progress.warnings {
         screen.warn(format!("{}: {}", warning.what, warning.why));

@@ -80,6 +80,24 @@ impl Fault {
         }
     }
 
+    /// The same as an entry of the catalogue, for somebody who is told in another way.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem) => *problem,
+            Self::Failure(failure) => {
+                let detail = failure.error;
+                let code = detail.code.parse().unwrap_or(Code::Internal);
+                let why = format!("{}: {}", detail.message, detail.why);
+                let problem = Problem::new(code).because(why.trim_end_matches(": "));
+                match detail.fix {
+                    Some(fix) => problem.next_step(fix),
+                    None => problem,
+                }
+            }
+            other => Problem::new(Code::StartFailed).because(other),
+        }
+    }
+
     /// Tells the person.
     pub fn tell(&self, screen: &Screen, spelling: Option<&str>) {
         match self {

@@ -12,6 +12,7 @@ use super::{Column, Fault};
 use crate::api::{Failure, Moment};
 use crate::clock::Clock;
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 use crate::model::time::{Timestamp, brief};
 
 /// The form of data.
@@ -75,6 +76,7 @@ pub struct Screen {
     unicode: bool,
     width: Option<usize>,
     clock: Arc<dyn Clock>,
+    invocation: Invocation,
 }
 
 /// A colour of the sixteen that every terminal has.
@@ -146,7 +148,33 @@ impl Screen {
             unicode: locale.contains("utf-8") || locale.contains("utf8") || !terminal,
             width,
             clock,
+            invocation: Invocation::default(),
         }
+    }
+
+    /// The same for somebody who has called the program like this: what it suggests, they can
+    /// type as it stands.
+    #[must_use]
+    pub fn called(mut self, invocation: Invocation) -> Self {
+        self.invocation = invocation;
+        self
+    }
+
+    /// The same for a command whose standard output is a protocol: everything is talk.
+    #[must_use]
+    pub fn in_words(mut self) -> Self {
+        self.options.format = Format::Table;
+        self
+    }
+
+    /// How the person has called the program.
+    pub fn invocation(&self) -> &Invocation {
+        &self.invocation
+    }
+
+    /// `text` with its commands as this person has to type them.
+    pub fn spell(&self, text: &str) -> String {
+        self.invocation.spell(text)
     }
 
     /// The form of data.
@@ -195,8 +223,12 @@ impl Screen {
     /// Talk.
     pub fn say(&self, text: impl Display) {
         if !self.options.quiet {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            self.tell(&text.to_string());
         }
+    }
+
+    fn tell(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}", self.spell(text));
     }
 
     /// Advice.
@@ -208,13 +240,15 @@ impl Screen {
     /// Something to know.
     pub fn warn(&self, text: impl Display) {
         let label = self.painted_err("warning:", Color::Yellow);
-        let _ = writeln!(io::stderr().lock(), "{label} {text}");
+        self.tell(&format!("{label} {text}"));
     }
 
     /// What went wrong.
     pub fn failure(&self, failure: &Failure, spelling: Option<&str>) {
         if self.options.format.is_json() {
-            self.json(failure);
+            let mut failure = failure.clone();
+            failure.error.fix = failure.error.fix.map(|fix| self.spell(&fix));
+            self.json(&failure);
             return;
         }
         let detail = &failure.error;
@@ -241,7 +275,7 @@ impl Screen {
             let request = request.map_or(String::new(), |id| format!(" · request {id}"));
             labelled("code:", &format!("{}{request}", detail.code));
         }
-        let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+        self.tell(&lines.join("\n"));
     }
 
     /// Asks for a yes. `command` is what to run where nobody can be asked.
@@ -253,7 +287,7 @@ impl Screen {
             let why = "nobody can be asked here";
             return Err(Problem::new(Code::ConfirmationNeeded)
                 .with("detail", why)
-                .with("command", command)
+                .with("command", self.spell(command))
                 .into());
         }
         let mut stderr = io::stderr().lock();

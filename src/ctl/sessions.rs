@@ -46,15 +46,27 @@ pub async fn mint(ctl: &Ctl, arguments: &MintArguments) -> Outcome {
         (None, _) => screen.out(&minted.credential),
     }
     let session = &minted.session;
-    let ttl = session.expires_at.0.since(session.created_at.0);
     screen.say(format!(
-        "session {} · {} · slides {} at each use · revoke: doorward ctl revoke {}",
+        "session {} · {} · {} · revoke: doorward ctl revoke {}",
         session.id,
         session.grant_words(),
-        brief(ttl, 2),
+        life(session),
         session.id
     ));
     Ok(0)
+}
+
+/// How long a session lives that was made just now.
+fn life(session: &Session) -> String {
+    let end = session.next_end();
+    let length = brief(end.0.since(session.created_at.0), 2);
+    if session.max_expires_at == Some(end) {
+        format!("ends in {length}")
+    } else if session.bound.is_some() {
+        format!("ends with its process, or {length} after its last use")
+    } else {
+        format!("ends {length} after its last use")
+    }
 }
 
 /// What `ctl sessions` was asked.
@@ -149,7 +161,7 @@ pub async fn show(ctl: &Ctl, id: &str) -> Outcome {
     let screen = &ctl.screen;
     match screen.format() {
         Format::Json => screen.json(&detail),
-        Format::Jsonl => screen.jsonl(&detail.recent_calls),
+        Format::Jsonl => screen.jsonl(std::slice::from_ref(&detail.item)),
         Format::Name => screen.out(&detail.item.id),
         Format::Table | Format::Wide => print_detail(ctl, &detail),
     }
@@ -205,28 +217,6 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
             (by, None) => by.map_or("", ended_words).to_owned(),
         };
         line("ended", format!("{}, {why}", screen.ago(Some(at))));
-    }
-    if !detail.recent_calls.is_empty() {
-        screen.out("");
-        let columns = [
-            column("AT"),
-            column("METHOD"),
-            column("TOOL").flexible(),
-            column("UPSTREAM"),
-            column("STATUS").right(),
-            column("MS").right(),
-        ];
-        let rows = detail.recent_calls.iter().map(|call| {
-            vec![
-                screen.ago(Some(call.at)),
-                call.method.clone(),
-                call.tool.clone().unwrap_or_else(dash),
-                call.upstream.clone(),
-                call.status.to_string(),
-                call.ms.to_string(),
-            ]
-        });
-        screen.table(&columns, rows.collect());
     }
     if !session.state.is_over() {
         screen.hint(format!("doorward ctl revoke {}", session.id));

@@ -138,7 +138,7 @@ fn print_table(screen: &Screen, status: &Status) {
 fn print_needs(screen: &Screen, status: &Status, stopped: bool) {
     if stopped {
         screen.out("");
-        screen.out("run: doorward up");
+        screen.out(screen.spell("run: doorward up"));
         return;
     }
     let waiting = status
@@ -154,7 +154,7 @@ fn print_needs(screen: &Screen, status: &Status, stopped: bool) {
             first.reference()
         );
         screen.out("");
-        screen.out(screen.painted(&line, Color::Yellow));
+        screen.out(screen.painted(&screen.spell(&line), Color::Yellow));
     }
 }
 
@@ -204,7 +204,7 @@ fn row(screen: &Screen, account: &Account, stopped: bool) -> Vec<String> {
         _ if stopped => String::new(),
         None => String::new(),
         Some(problem) if problem.code() == Some(Code::LoginRequired) => {
-            format!("run: doorward login {}", account.reference())
+            screen.spell(&format!("run: doorward login {}", account.reference()))
         }
         Some(problem) => format!(
             "{} {} doorward explain {}",

@@ -108,7 +108,7 @@ fn print_account(screen: &Screen, account: &Account) {
         line("problem", format!("{} ({})", problem.what, problem.code));
         line("  why", problem.why.clone());
         if let Some(fix) = &problem.fix {
-            line("  run", fix.clone());
+            line("  run", screen.spell(fix));
         }
     }
 }
@@ -137,7 +137,7 @@ pub async fn test(ctl: &Ctl, account: &str) -> Outcome {
         if let Some(problem) = &report.problem {
             screen.out(format!("{}: {}", problem.what, problem.why));
             if let Some(fix) = &problem.fix {
-                screen.out(format!("run: {fix}"));
+                screen.out(screen.spell(&format!("run: {fix}")));
             }
         }
     }

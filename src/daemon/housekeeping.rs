@@ -1,7 +1,7 @@
 //! What happens without anybody asking: actors that died are replaced, last uses are written,
-//! ended sessions are dropped, and a changed configuration is loaded.
+//! ended sessions are dropped, the log is kept short, and a changed configuration is loaded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 const ROLL_EVERY: u32 = 6;
 
 /// Goes on until it is dropped.
-pub(super) async fn tend(control: Control, watch: bool) {
+pub(super) async fn tend(control: Control, watch: bool, log: PathBuf) {
     let mut seen = changed_at(&control.inputs.file);
     let mut roll = Roll::new();
     for round in 1_u32.. {
@@ -23,6 +23,9 @@ pub(super) async fn tend(control: Control, watch: bool) {
         if round.is_multiple_of(ROLL_EVERY) {
             write_roll(&control.directory, &mut roll).await;
             purge(&control.directory).await;
+            let log = log.clone();
+            // It may have to copy some megabytes. Nothing depends on its end.
+            actix_rt::task::spawn_blocking(move || super::log::bound(&log));
         }
         let now = changed_at(&control.inputs.file);
         if watch && now != seen {

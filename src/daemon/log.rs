@@ -1,10 +1,12 @@
 //! The log: stderr, text or JSON, one line a state change.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::paths::log::{LONGEST_LOG, empty};
 
 /// Starts it. A second start in one process changes nothing.
 pub(super) fn install(log: &Log, asked: Option<LogFormat>) {
@@ -31,4 +33,17 @@ pub(super) fn install(log: &Log, asked: Option<LogFormat>) {
     } else {
         builder.try_init()
     };
+}
+
+/// Keeps the log of a daemon in the background within its bound. Nobody writes meanwhile: every
+/// line goes through this lock.
+pub(super) fn bound(log: &Path) {
+    let writing = std::io::stderr().lock();
+    let looked = empty(log, &writing, LONGEST_LOG);
+    drop(writing);
+    match looked {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("the log was too long; what was before is in doorward.log.1"),
+        Err(error) => tracing::warn!(%error, "the log grows on"),
+    }
 }

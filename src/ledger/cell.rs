@@ -5,10 +5,11 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::model::id::SessionId;
+use crate::model::id::{AccountRef, SessionId};
 use crate::model::record::{BoundProcess, Ending, SessionOrigin, SessionRecord};
 use crate::model::secret::TokenDigest;
 use crate::model::session::{Death, Grant, Liveness, SessionFacts, SessionPolicy, Verdict, judge};
@@ -31,6 +32,8 @@ pub struct SessionCell {
     bytes_out: AtomicU64,
     ended: CancellationToken,
     ending: OnceLock<Ending>,
+    /// What it may reach; changes only where an upstream gets another name.
+    grant: ArcSwap<Grant>,
     record: SessionRecord,
 }
 
@@ -62,6 +65,7 @@ impl SessionCell {
             bytes_out: AtomicU64::new(0),
             ended,
             ending,
+            grant: ArcSwap::from_pointee(record.grant.clone()),
             record,
         })
     }
@@ -101,8 +105,18 @@ impl SessionCell {
     }
 
     /// What it may reach.
-    pub fn grant(&self) -> &Grant {
-        &self.record.grant
+    pub fn grant(&self) -> Arc<Grant> {
+        self.grant.load_full()
+    }
+
+    /// Whether it may reach `account`.
+    pub fn may_reach(&self, account: &AccountRef) -> bool {
+        self.grant.load().covers(account)
+    }
+
+    /// Lets it reach something else. Only the session's own actor calls this.
+    pub fn set_grant(&self, grant: Grant) {
+        self.grant.store(Arc::new(grant));
     }
 
     /// Its windows.
@@ -292,6 +306,7 @@ impl SessionCell {
         SessionRecord {
             last_used: self.last_used(),
             calls: self.calls(),
+            grant: (*self.grant()).clone(),
             ended: self.ending().cloned(),
             ..self.record.clone()
         }

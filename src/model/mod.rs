@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod fault;
 pub mod id;
+pub mod invocation;
 pub mod mcp;
 pub mod nearest;
 pub mod record;

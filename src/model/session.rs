@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::AccountRef;
+use super::id::{AccountRef, UpstreamName};
 use super::time::Timestamp;
 
 #[cfg(test)]
@@ -122,6 +122,35 @@ pub enum Grant {
 }
 
 impl Grant {
+    /// The same for the time in which an upstream gets another name: both names are covered.
+    /// `None` where it makes no difference.
+    pub fn under_both_names(&self, old: &UpstreamName, new: &UpstreamName) -> Option<Self> {
+        let Self::Only(accounts) = self else {
+            return None;
+        };
+        let mut wider = accounts.clone();
+        for account in accounts.iter().filter(|it| it.upstream == *old) {
+            let renamed = AccountRef {
+                upstream: new.clone(),
+                account: account.account.clone(),
+            };
+            if !wider.contains(&renamed) {
+                wider.push(renamed);
+            }
+        }
+        (wider.len() > accounts.len()).then_some(Self::Only(wider))
+    }
+
+    /// The same without the accounts of an upstream. `None` where it makes no difference.
+    pub fn without(&self, upstream: &UpstreamName) -> Option<Self> {
+        let Self::Only(accounts) = self else {
+            return None;
+        };
+        let others = accounts.iter().filter(|it| it.upstream != *upstream);
+        let others: Vec<_> = others.cloned().collect();
+        (others.len() < accounts.len()).then_some(Self::Only(others))
+    }
+
     /// Whether `account` is in it.
     pub fn covers(&self, account: &AccountRef) -> bool {
         match self {

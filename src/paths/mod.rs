@@ -5,6 +5,7 @@
 //! environment, since some agent programs pass no more to their children.
 
 mod lock;
+pub mod log;
 mod private;
 
 pub use lock::{DaemonInfo, InstanceLock};

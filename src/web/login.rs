@@ -253,9 +253,11 @@ fn open_account(directory: &Directory) -> Result<AccountRef, Box<HttpResponse>> 
         .filter(|_| !config.sessions.require)
         .ok_or_else(|| {
             Box::new(hardened(HttpResponse::NotFound()).json(serde_json::json!({
-            "error": "not_found",
-            "error_description": "This is answered on the control socket. Next: doorward status",
-        })))
+                "error": "not_found",
+                "error_description": super::respond::spell(
+                    "This is answered on the control socket. Next: doorward status",
+                ),
+            })))
         })
 }
 

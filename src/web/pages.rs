@@ -40,7 +40,7 @@ pub(super) fn respond(status: StatusCode, page: &Page<'_>) -> HttpResponse {
     }
     if let Some(command) = page.command {
         body.push_str("<p><code>");
-        body.push_str(&escape(command));
+        body.push_str(&escape(&super::respond::spell(command)));
         body.push_str("</code></p>");
     }
     if let Some((action, label)) = page.button {

@@ -1,6 +1,8 @@
 //! From trouble to an answer: the only such map. Status, fields and bodies are those of the
 //! catalogue; on the data path they are JSON-RPC messages with the ids of the request.
 
+use std::sync::OnceLock;
+
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 use super::guard::Refusal;
 use super::proxy::message::{Asked, Kind, Message};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::invocation::Invocation;
 
 const DOORWARD_ORIGIN: HeaderName = HeaderName::from_static("doorward-origin");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,6 +24,28 @@ const LOCAL: HeaderValue = HeaderValue::from_static("local");
 const UPSTREAM: HeaderValue = HeaderValue::from_static("upstream");
 /// What an agent is told to wait when nothing better is known.
 const SOON: u64 = 5;
+/// How people call the program when they mean this daemon. It is a fact of the process, and there
+/// is one daemon in a process.
+static CALLED: OnceLock<Invocation> = OnceLock::new();
+
+/// Has every answer name commands in this way. The first call holds.
+pub fn called(invocation: Invocation) {
+    let _ = CALLED.set(invocation);
+}
+
+/// `text` with its commands as people have to type them.
+pub(super) fn spell(text: &str) -> String {
+    let called = CALLED.get();
+    called.map_or_else(|| text.to_owned(), |invocation| invocation.spell(text))
+}
+
+fn message_of(problem: &Problem) -> String {
+    spell(&problem.message())
+}
+
+fn fix_of(problem: &Problem) -> Option<String> {
+    problem.fix().map(|fix| spell(&fix))
+}
 
 /// The id of one request, for logs and for people who report trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +112,8 @@ pub fn plain(problem: &Problem, id: RequestId) -> HttpResponse {
     let entry = problem.entry();
     let body = json!({
         "error": entry.oauth_error.unwrap_or(entry.code),
-        "error_description": problem.message(),
-        "fix": problem.fix(),
+        "error_description": message_of(problem),
+        "fix": fix_of(problem),
         "request_id": id.as_str(),
     });
     json(status_of(entry.http), &body, id)
@@ -133,8 +158,7 @@ pub fn looped(id: RequestId) -> HttpResponse {
 pub fn unauthorized(problem: &Problem, id: RequestId) -> HttpResponse {
     let error = problem.entry().oauth_error.unwrap_or("invalid_token");
     // Quoted-string of RFC 9110 §5.6.4, in the characters of RFC 6750 §3.
-    let description: String = problem
-        .message()
+    let description: String = message_of(problem)
         .chars()
         .map(|c| match c {
             '"' | '\\' => '\'',
@@ -156,8 +180,8 @@ pub fn unauthorized(problem: &Problem, id: RequestId) -> HttpResponse {
 pub fn not_authenticated(problem: &Problem, id: RequestId) -> HttpResponse {
     let body = json!({
         "error": "not_authenticated",
-        "error_description": problem.message(),
-        "fix": problem.fix(),
+        "error_description": message_of(problem),
+        "fix": fix_of(problem),
         "request_id": id.as_str(),
     });
     json(StatusCode::UNAUTHORIZED, &body, id)
@@ -213,7 +237,7 @@ fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Value {
         "jsonrpc": "2.0",
         "id": message.id,
         "result": {
-            "content": [{ "type": "text", "text": problem.message() }],
+            "content": [{ "type": "text", "text": message_of(problem) }],
             "isError": true,
         },
     })
@@ -227,12 +251,12 @@ fn error(problem: &Problem, message_id: Value, id: RequestId) -> Value {
         "id": message_id,
         "error": {
             "code": entry.rpc.unwrap_or(-31060),
-            "message": problem.message(),
+            "message": message_of(problem),
             "data": {
                 "code": entry.code,
                 "what": problem.what(),
                 "why": problem.why(),
-                "fix": problem.fix(),
+                "fix": fix_of(problem),
                 "upstream": field("upstream"),
                 "url": problem.url(),
                 "retry": entry.retry,

@@ -32,7 +32,7 @@ pub(super) fn session(cell: &SessionCell, config: &Config, now: Timestamp) -> ap
         }
         Verdict::Live { .. } => api::SessionState::Active,
     };
-    let grant = match cell.grant() {
+    let grant = match &*cell.grant() {
         Grant::Only(accounts) => accounts.iter().map(Into::into).collect(),
         Grant::All => config
             .accounts()
@@ -89,7 +89,7 @@ pub(super) fn account(
     let deps = directory.deps();
     let now = deps.clock.now();
     let reaches = |cell: &SessionCell| {
-        cell.grant().covers(account) && matches!(cell.verdict(now), Verdict::Live { .. })
+        cell.may_reach(account) && matches!(cell.verdict(now), Verdict::Live { .. })
     };
     let sessions = deps
         .ledger

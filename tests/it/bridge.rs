@@ -19,10 +19,17 @@ struct Pipe {
 
 impl Pipe {
     fn open(daemon: &Daemon, upstream: &str) -> Self {
+        Self::told(
+            daemon,
+            &["bridge", upstream, "--label", "pipe", "--no-autostart"],
+        )
+    }
+
+    fn told(daemon: &Daemon, arguments: &[&str]) -> Self {
         let mut child = daemon
             .command()
             .env("USER", "somebody")
-            .args(["bridge", upstream, "--label", "pipe", "--no-autostart"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -196,7 +203,7 @@ fn pain_12_an_agent_that_starts_before_the_sign_in_has_its_tools_right_after_it(
         let call = pipe.ask("tools/call", &json!({"name": "sign_in", "arguments": {}}));
         assert_eq!(call["result"]["isError"], true);
         let text = call["result"]["content"][0]["text"].as_str().expect("text");
-        assert!(text.contains("doorward login ev"), "{text}");
+        assert!(text.contains(&daemon.typed("login ev")), "{text}");
     }
     daemon.sign_in(&authority, "ev");
     for mut pipe in agents {
@@ -368,4 +375,21 @@ fn the_official_sdk_connects_over_a_pipe() {
     let result: Value = serde_json::from_slice(&output.stdout).expect("a result");
     assert_eq!(result["ok"], true, "{result}");
     assert_eq!(result["calls"], 20);
+}
+
+#[test]
+fn a_mistake_in_the_config_of_a_daemon_that_died_is_told_instead_of_waited_for() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let mut pipe = Pipe::told(&daemon, &["bridge", "ev"]);
+    pipe.shake_hands();
+    daemon.kill();
+    let file = daemon.state().join("config.toml");
+    let right = std::fs::read_to_string(&file).expect("a file");
+    std::fs::write(&file, format!("{right}\nnonsense = 1\n")).expect("written");
+    let told = pipe.ask("tools/list", &json!({}));
+    assert_eq!(told["error"]["data"]["code"], "config_invalid", "{told}");
+    let text = told["error"]["message"].as_str().expect("a text");
+    assert!(text.ends_with(&daemon.typed("config check")), "{text}");
+    std::fs::write(&file, right).expect("written");
+    assert!(tools(&mut pipe).len() > 1, "it works again");
 }

@@ -16,6 +16,7 @@ mod journeys;
 mod keyring;
 mod layers;
 mod mcp;
+mod minting;
 mod own_tokens;
 mod pressure;
 mod probes;

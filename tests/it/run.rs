@@ -218,7 +218,7 @@ fn what_fails_before_the_command_begins_has_a_code_of_its_own() {
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(0));
     assert!(
-        told(&output).contains("doorward login ev"),
+        told(&output).contains(&daemon.typed("login ev")),
         "{}",
         told(&output)
     );
@@ -250,7 +250,10 @@ fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_on
     assert_eq!(output.status.code(), Some(6));
     let said = told(&output);
     assert!(
-        said.contains(&format!("already inside doorward session {}", outer.id())),
+        said.contains(&format!(
+            "already inside session {} of doorward",
+            outer.id()
+        )),
         "{said}"
     );
     let output = inside(&["--nested", "--upstream", "two"])

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::parts::{Daemon, signed_in};
+use crate::support::parts::{Daemon, Exchange, signed_in};
 
 fn state(daemon: &Daemon) -> Value {
     let (_, status) = daemon.run(&["status"]);
@@ -33,6 +33,39 @@ fn a_sign_in_goes_with_the_new_name_of_its_upstream() {
         (6, &json!("upstream_exists"))
     );
     assert_eq!(of("other"), "ready");
+}
+
+#[test]
+fn a_session_reaches_its_upstream_under_the_new_name() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let (code, minted) = daemon.run(&["session", "mint", "--upstream", "ev"]);
+    assert_eq!(code, 0, "{minted}");
+    let bearer = format!("Bearer {}", minted["credential"].as_str().expect("a text"));
+    assert_eq!(daemon.run(&["upstream", "rename", "ev", "other"]).0, 0);
+    let shake_hands = |daemon: &Daemon, name: &str| {
+        let fields = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "0"},
+        }});
+        let url = format!("{}/u/{name}", daemon.url);
+        Exchange::send("POST", &url, &fields, &hello.to_string()).status
+    };
+    assert_eq!(shake_hands(&daemon, "other"), 200);
+    assert_eq!(shake_hands(&daemon, "ev"), 404);
+    daemon.kill();
+    daemon.serve();
+    assert_eq!(shake_hands(&daemon, "other"), 200);
+    let (_, sessions) = daemon.run(&["ctl", "sessions"]);
+    let granted = &sessions["items"][0]["grant"];
+    assert_eq!(
+        granted,
+        &json!([{"upstream": "other", "account": "default"}])
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{AccountArgs, duration};
 pub enum CtlCommand {
     /// List sessions
     Sessions(SessionsArgs),
-    /// Show one session and its last calls
+    /// Show one session
     Show(IdArgs),
     /// End sessions at once
     Revoke(RevokeArgs),

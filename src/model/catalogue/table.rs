@@ -248,7 +248,7 @@ catalogue! {
         "{detail}",
         "fix it, then: doorward connect {client}";
     AlreadyInside "already_inside" 409 / , No, exit 6:
-        "already inside doorward session {id}",
+        "already inside session {id} of doorward",
         "`DOORWARD_SESSION` is set",
         "exit that agent, or pass --nested";
     ClockSkew "clock_skew" 200 / , No, exit 0:

@@ -25,7 +25,7 @@ pub(super) fn grant(
 ) -> Result<Granted, Refused> {
     let config = control.directory.deps().config.load();
     let wide = match parent.as_deref() {
-        Some(parent) => parent.grant().clone(),
+        Some(parent) => (*parent.grant()).clone(),
         None => config.sessions.default_grant.clone(),
     };
     let (named_in, mut lacking) = match &asked.within {
@@ -49,7 +49,7 @@ pub(super) fn grant(
     let mut accounts = Vec::new();
     for name in &asked.upstreams {
         let account = named(control, name)?.1;
-        if let Some(parent) = parent.as_deref().filter(|it| !it.grant().covers(&account)) {
+        if let Some(parent) = parent.as_deref().filter(|it| !it.may_reach(&account)) {
             return Err(outside(parent, &account));
         }
         if let (Some(left), Some(within)) = (&named_in, &asked.within)

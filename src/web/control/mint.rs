@@ -28,11 +28,9 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         bound.exe = Some(exe);
     }
     let deps = control.directory.deps();
-    // Of two that replace or reuse the same session at a time, the second has to see the first.
-    let _turn = match &bound {
-        Some(_) => Some(control.directory.turn_to_replace().await),
-        None => None,
-    };
+    // One at a time: of two that replace the same session the second has to see the first, and the
+    // last free place under `sessions.max` is for one of those who ask for it.
+    let _turn = control.directory.turn_to_mint().await;
     let config = deps.config.load_full();
     let now = deps.clock.now();
     let inside = asked.parent.as_deref().map(|id| parent(&control, id, now));

@@ -22,6 +22,7 @@ use crate::model::time::Timestamp;
 
 mod granting;
 mod mint;
+mod rename;
 mod sessions;
 mod shown;
 mod sign_in;

@@ -64,7 +64,7 @@ pub(super) async fn show(control: web::Data<Control>, asked: web::Path<String>) 
     let cell = find(&control, &asked)?;
     let deps = control.directory.deps();
     let item = views::session(&cell, &deps.config.load(), deps.clock.now());
-    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
+    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item)))
 }
 
 /// Slides the windows of a living session; a dead one stays dead.

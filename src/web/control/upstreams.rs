@@ -2,13 +2,12 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{Answer, Control, Refused, all_accounts, named, view};
+use super::{Answer, Control, Refused, all_accounts, named, rename, view};
 use crate::actor::{Logout, Status};
 use crate::api;
-use crate::config::{Edition, Upstream};
+use crate::config::Edition;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::id::{AccountRef, UpstreamName};
-use crate::model::record::GrantRecord;
+use crate::model::id::UpstreamName;
 use crate::web::trial;
 
 pub(super) async fn list(control: web::Data<Control>) -> HttpResponse {
@@ -48,7 +47,7 @@ async fn detail(control: &Control, asked: &str) -> Answer {
     Ok(HttpResponse::Ok().json(detail))
 }
 
-fn edited(
+pub(super) fn edited(
     control: &Control,
     edit: impl FnOnce(&mut Edition) -> Result<(), crate::config::EditError>,
 ) -> Result<(), Refused> {
@@ -136,55 +135,11 @@ pub(super) async fn change(
             Refused(Problem::new(Code::BadRequest).with("detail", format!("{wanted}: {error}")))
         })?;
         if wanted != name {
-            rename(&control, &upstream, &wanted).await?;
+            rename::rename(&control, &upstream, &wanted).await?;
         }
         name = wanted;
     }
     detail(&control, name.as_str()).await
-}
-
-/// Gives an upstream another name. Its sign-ins go with it: what is stored is copied before the
-/// name changes and dropped after it, so that no crash in between loses one.
-async fn rename(
-    control: &Control,
-    upstream: &Upstream,
-    wanted: &UpstreamName,
-) -> Result<(), Refused> {
-    let (directory, deps) = (&control.directory, control.directory.deps());
-    if let Some(present) = deps.config.load().upstreams.get(wanted) {
-        let exists = Problem::new(Code::UpstreamExists).with("name", wanted);
-        return Err(Refused(exists.with("url", present.url.as_str())));
-    }
-    let failed = |error| Refused(Problem::new(Code::StoreFailed).with("detail", error));
-    let accounts: Vec<_> = upstream.account_refs().collect();
-    // A refresh that runs may bring another token than the one that is stored now.
-    for account in &accounts {
-        directory.close_account(account);
-    }
-    directory.settle().await;
-    let renamed = async {
-        for (grant, _) in deps.store.grants().await.map_err(failed)? {
-            if accounts.contains(&grant.account) {
-                let account = AccountRef {
-                    upstream: wanted.clone(),
-                    account: grant.account.account.clone(),
-                };
-                let moved = GrantRecord { account, ..grant };
-                deps.store.put_grant(moved).await.map_err(failed)?;
-            }
-        }
-        edited(control, |edition| edition.rename(&upstream.name, wanted))
-    };
-    if let Err(refused) = renamed.await {
-        for account in &accounts {
-            directory.open_account(account);
-        }
-        return Err(refused);
-    }
-    for account in &accounts {
-        deps.store.forget_account(account).await.map_err(failed)?;
-    }
-    Ok(())
 }
 
 pub(super) async fn remove(control: web::Data<Control>, asked: web::Path<String>) -> Answer {

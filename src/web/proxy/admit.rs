@@ -134,7 +134,7 @@ fn allowed<'a>(
     session: Option<&SessionCell>,
 ) -> Result<&'a Arc<RouteEntry>, Problem> {
     match route {
-        Some(route) if session.is_none_or(|cell| cell.grant().covers(route.account())) => {
+        Some(route) if session.is_none_or(|cell| cell.may_reach(route.account())) => {
             if route.spec.enabled {
                 Ok(route)
             } else {

@@ -236,6 +236,82 @@ fn upstreams_are_added_and_removed_without_a_daemon() {
 }
 
 #[test]
+fn what_is_done_to_upstreams_is_a_document_for_programs() {
+    let home = Home::new();
+    let ask = |arguments: &[&str]| {
+        let ran = run(home.doorward().args(arguments).args(["-o", "json", "-y"]));
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
+        serde_json::from_str::<Value>(&ran.out)
+            .unwrap_or_else(|_| panic!("{arguments:?}: {}", ran.out))
+    };
+    let add = ["upstream", "add", "docs", "https://docs.example/mcp"];
+    for _ in 0..2 {
+        let added = ask(&add);
+        assert_eq!(added["schema"], "doorward/upstream/v1");
+        assert_eq!(added["items"][0]["url"], "https://docs.example/mcp");
+        assert_eq!(added["items"].as_array().map(Vec::len), Some(1));
+    }
+    assert_eq!(
+        ask(&["upstream", "disable", "docs"])["items"][0]["state"],
+        "disabled"
+    );
+    assert_ne!(
+        ask(&["upstream", "enable", "docs"])["items"][0]["state"],
+        "disabled"
+    );
+    assert_eq!(ask(&["upstream", "remove", "docs"])["removed"], "docs");
+    let file = &ask(&["config", "path"])["file"];
+    assert_eq!(
+        file.as_str().map(Into::into),
+        Some(home.path("state/config.toml"))
+    );
+    assert_eq!(
+        ask(&["config", "init", "-c", "/dev/null", "--force"])["file"],
+        "/dev/null"
+    );
+    run(home.doorward().args(add));
+    let again = run(home.doorward().args(add));
+    assert_eq!(
+        (again.code, again.out.as_str()),
+        (0, "docs is there with this address; nothing was changed\n"),
+        "{}",
+        again.err
+    );
+}
+
+#[test]
+fn a_next_command_means_the_daemon_that_was_meant() {
+    let home = Home::new();
+    let state = home.path("other state");
+    let config = home.write("own.toml", "");
+    let ran = run(home
+        .doorward()
+        .args(["ctl", "sessions", "--state-dir"])
+        .arg(&state)
+        .arg("-c")
+        .arg(&config));
+    let flags = format!(
+        "--config {} --state-dir '{}'",
+        config.display(),
+        state.display()
+    );
+    assert!(
+        ran.err.ends_with(&format!("  run: doorward {flags} up\n")),
+        "{}",
+        ran.err
+    );
+    let ran = run(home
+        .doorward()
+        .args(["-o", "json", "upstream", "remove", "x", "--state-dir"])
+        .arg(&state));
+    let fix = format!("doorward --state-dir '{}' upstream list", state.display());
+    assert!(ran.out.contains(&fix), "{}", ran.out);
+    let ran = run(home.doorward().arg("--state-dir").arg(&state));
+    let first = format!("doorward --state-dir '{}' login https://", state.display());
+    assert!(ran.out.contains(&first), "{}", ran.out);
+}
+
+#[test]
 fn a_login_to_a_name_that_is_not_there_starts_nothing() {
     let home = Home::new();
     let ran = run(home.doorward().args(["login", "linear"]));

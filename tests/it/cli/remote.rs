@@ -107,6 +107,42 @@ fn a_credential_is_on_stdout_and_nothing_else_is() {
 }
 
 #[test]
+fn what_a_new_session_ends_by_is_said_as_it_is() {
+    let told = |more: Value| {
+        let home = Home::new();
+        let socket = home.path("s");
+        let mut minted = session("s_7q2kd4");
+        minted["expires_at"] = json!("2026-12-21T08:00:00Z");
+        let fields = more.as_object().expect("fields").clone();
+        minted.as_object_mut().expect("fields").extend(fields);
+        let minted = json!({"schema": "doorward/session-minted/v1", "session": minted,
+                            "credential": "dw_x", "url": "http://127.0.0.1:5177"});
+        let _requests = stub(&socket, vec![(200, minted)]);
+        let mint = ["session", "mint", "--socket"];
+        run(home.doorward().args(mint).arg(&socket)).err
+    };
+    for (more, words) in [
+        (json!({}), " · ends 30d after its last use · "),
+        (
+            json!({"idle_expires_at": "2026-11-22T08:00:00Z"}),
+            " · ends 1d after its last use · ",
+        ),
+        (
+            json!({"idle_expires_at": "2026-11-22T08:00:00Z",
+                   "max_expires_at": "2026-11-21T16:00:00Z"}),
+            " · ends in 8h · ",
+        ),
+        (
+            json!({"bound": {"pid": 7, "exe": "claude", "alive": true}}),
+            " · ends with its process, or 30d after its last use · ",
+        ),
+    ] {
+        let told = told(more);
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn exactly_the_sessions_that_were_shown_are_revoked() {
     let home = Home::new();
     let socket = home.path("s");
@@ -205,8 +241,11 @@ fn what_the_daemon_refuses_is_told_in_three_lines_with_its_exit_code() {
     assert_eq!((ran.code, ran.out.as_str()), (4, ""));
     assert_eq!(
         ran.err,
-        "error: linear needs you to sign in\n  why: nobody has signed in yet\n  \
-         run: doorward login linear\n"
+        format!(
+            "error: linear needs you to sign in\n  why: nobody has signed in yet\n  \
+             run: doorward --socket {} login linear\n",
+            socket.display()
+        )
     );
     let ran = run(home
         .doorward()

@@ -323,7 +323,7 @@ fn seed_s4_07_messages_name_the_way_out() {
     let answer = daemon.call(&Agent::known(id, credential), "ping", &json!({}));
     let told = &answer.json()["error"]["message"];
     let told = told.as_str().expect("a text");
-    assert!(told.contains("doorward login ev"), "{told}");
+    assert!(told.contains(&daemon.typed("login ev")), "{told}");
     // Nothing to discover: the settings that would replace it are named.
     let nothing = format!("{}/not-here", authority.url);
     let (code, failed) = daemon.run(&["login", &nothing, "--name", "odd", "--no-browser"]);

@@ -238,6 +238,11 @@ impl Daemon {
         }
     }
 
+    /// A command as messages about this daemon have it.
+    pub(crate) fn typed(&self, command: &str) -> String {
+        format!("doorward --state-dir {} {command}", self.state().display())
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }

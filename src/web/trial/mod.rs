@@ -2,16 +2,11 @@
 //! opens an MCP session of its own and ends it, and never starts a sign-in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::AgentState;
-use super::proxy::transport_problem;
 use super::routes::{RouteAuth, RouteEntry};
 use crate::api::{Step, StepResult, TestReport, Trouble};
 use crate::ledger::Published;
@@ -19,16 +14,14 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::{CredentialError, LoginReason};
 use crate::model::id::Generation;
 use crate::model::time::{Timestamp, brief};
-use crate::transport::{Call, Connection, HyperTransport, RequestBody, UpstreamTransport};
+use crate::transport::HyperTransport;
+
+mod exchange;
+
+use exchange::{Reply, SESSION};
 
 /// The revision that is asked for; the server may answer with another one.
 const REVISION: &str = "2025-06-18";
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// How long one step may take beyond the limits of the upstream's own configuration.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// At most this much of an answer is read.
-const LONGEST: usize = 8 << 20;
 
 /// Tries the account behind `route`.
 pub(super) async fn trial(state: &Arc<AgentState>, route: &Arc<RouteEntry>) -> TestReport {
@@ -63,12 +56,6 @@ struct Trial {
     steps: Vec<Step>,
     /// The first one is what the person has to solve first.
     problem: Option<Problem>,
-}
-
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    message: Option<Value>,
 }
 
 /// How the request for a credential ended.
@@ -276,175 +263,5 @@ impl Trial {
             StatusCode::FORBIDDEN => self.problem(Code::UpstreamForbidden).because(detail),
             _ => self.problem(Code::UpstreamUnreachable).because(detail),
         })
-    }
-
-    async fn ask(
-        &self,
-        method: &str,
-        params: &Value,
-        held: Option<&Published>,
-    ) -> Result<Reply, Problem> {
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let proof = held.and_then(|held| held.header.clone());
-        self.send(Method::POST, Some(&message), proof, None).await
-    }
-
-    async fn follow(&self, method: &str, params: &Value) -> Result<Reply, Problem> {
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let (proof, session) = self.session.clone().unwrap_or_default();
-        self.send(Method::POST, Some(&message), proof, session)
-            .await
-    }
-
-    async fn notify(&self, method: &str) -> Result<Reply, Problem> {
-        let message = json!({ "jsonrpc": "2.0", "method": method });
-        let (proof, session) = self.session.clone().unwrap_or_default();
-        self.send(Method::POST, Some(&message), proof, session)
-            .await
-    }
-
-    /// Ends the MCP session; servers may refuse that, which nobody has to know.
-    async fn leave(&self) {
-        if let Some((proof, Some(session))) = self.session.clone() {
-            let _ = self.send(Method::DELETE, None, proof, Some(session)).await;
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        message: Option<&Value>,
-        proof: Option<HeaderValue>,
-        session: Option<HeaderValue>,
-    ) -> Result<Reply, Problem> {
-        let (route, spec) = (&self.route, &self.route.spec);
-        let target = route.base.target("", None, false);
-        let target = target.expect("the configured URL itself leads nowhere else");
-        let body = message.map_or_else(Bytes::new, |message| message.to_string().into());
-        let mut request = Request::new(RequestBody::whole(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target);
-        let headers = request.headers_mut();
-        let ours = concat!("doorward/", env!("CARGO_PKG_VERSION"));
-        let both = "application/json, text/event-stream";
-        headers.insert(HOST, route.host.clone());
-        headers.insert(USER_AGENT, HeaderValue::from_static(ours));
-        headers.insert(ACCEPT, HeaderValue::from_static(both));
-        if message.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        headers.extend(session.map(|session| (SESSION, session)));
-        headers.extend(self.revision.clone().map(|revision| (VERSION, revision)));
-        for (name, value) in &spec.fields {
-            headers.insert(name.clone(), value.clone());
-        }
-        if spec.auth == RouteAuth::Injected {
-            headers.remove(AUTHORIZATION);
-            headers.extend(proof.map(|proof| (spec.header.clone(), proof)));
-        }
-        let call = Call {
-            peer: &route.peer,
-            request,
-            limits: spec.limits,
-            connection: Connection::New,
-        };
-        let failed = |error| transport_problem(route, LONGEST as u64, error);
-        let response = self.transport.send(call).await.map_err(failed)?;
-        let (head, mut body) = response.into_parts();
-        let events = head.headers.get(CONTENT_TYPE).is_some_and(is_events);
-        let mut read = BytesMut::new();
-        let reading = async {
-            while let Some(chunk) = body.next().await {
-                let Ok(chunk) = chunk else {
-                    return Err(self.problem(Code::ConnectionLost));
-                };
-                if read.len() + chunk.len() > LONGEST {
-                    let why = "its answer is longer than any that makes sense";
-                    return Err(self.problem(Code::UpstreamUnreachable).because(why));
-                }
-                read.extend_from_slice(&chunk);
-                // A server may leave the stream open after the answer.
-                if events && answer_in(&read).is_some() {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        tokio::time::timeout(PATIENCE, reading)
-            .await
-            .map_err(|_| {
-                let within = humantime::format_duration(PATIENCE);
-                self.problem(Code::UpstreamTimeout)
-                    .because(format!("its answer did not end within {within}"))
-            })??;
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            message: if events {
-                answer_in(&read)
-            } else {
-                serde_json::from_slice(&read).ok()
-            },
-        })
-    }
-}
-
-impl Reply {
-    fn has_no_such_method(&self) -> bool {
-        let code = self
-            .message
-            .as_ref()
-            .map(|message| &message["error"]["code"]);
-        code.is_some_and(|code| *code == -32601)
-    }
-}
-
-fn is_events(value: &HeaderValue) -> bool {
-    let kind = value.as_bytes().get(..17);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-}
-
-/// The answer to request 1 among the events that came so far.
-fn answer_in(stream: &[u8]) -> Option<Value> {
-    let text = String::from_utf8_lossy(stream)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
-    let (whole, _) = text.rsplit_once("\n\n")?;
-    whole.split("\n\n").find_map(|event| {
-        let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
-        let data: Vec<_> = lines
-            .map(|line| line.strip_prefix(' ').unwrap_or(line))
-            .collect();
-        let message: Value = serde_json::from_str(&data.join("\n")).ok()?;
-        (message["id"] == 1).then_some(message)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_is_found_among_events() {
-        let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
-        for stream in [
-            "id: 0\ndata:\n\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
-            ": hello\r\n\r\ndata:{\"jsonrpc\":\"2.0\",\r\ndata: \"id\":1,\"result\":{}}\r\n\r\nid: 9\r\n",
-            "data: {\"method\":\"notifications/message\"}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\ndata: {",
-        ] {
-            assert_eq!(
-                answer_in(stream.as_bytes()),
-                Some(answer.clone()),
-                "{stream:?}"
-            );
-        }
-        for part in [
-            "",
-            "data: {\"id\":1}",
-            "data: {\"id\":1}\n",
-            "data: {\"id\":2}\n\n",
-        ] {
-            assert_eq!(answer_in(part.as_bytes()), None, "{part:?}");
-        }
     }
 }
