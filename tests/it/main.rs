@@ -29,3 +29,4 @@ mod tls;
 mod transport;
 mod trial;
 mod upstreams;
+mod wall;
