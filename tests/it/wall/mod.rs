@@ -2,6 +2,7 @@
 //! upstream gets. The table is told to people in docs/agent-port.md.
 
 mod addresses;
+mod answers;
 mod case;
 mod framing;
 mod shapes;
