@@ -25,6 +25,7 @@ use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
 use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
+use crate::process;
 use crate::store::Store;
 use crate::transport::TlsTrust;
 use crate::web::control::{self, Control, Reload};
@@ -63,6 +64,8 @@ pub struct ServeOptions {
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
     install_crypto_provider();
+    process::write_no_cores()
+        .map_err(|error| failed("core dumps cannot be switched off", error))?;
     System::new().block_on(run(options))
 }
 
@@ -151,6 +154,16 @@ fn announce(
     running: &Running,
     ready_fd: Option<i32>,
 ) -> Result<(), Problem> {
+    // By its path, since a number alone is nobody's descriptor; and before the memory is closed,
+    // after which only root could open it so.
+    let open = |fd: i32| {
+        let mut ready = std::fs::OpenOptions::new();
+        ready.write(true).open(format!("/dev/fd/{fd}"))
+    };
+    let unwritten = |error| failed("the ready line cannot be written", error);
+    let ready = ready_fd.map(open).transpose().map_err(unwritten)?;
+    process::close_memory()
+        .map_err(|error| failed("its memory cannot be closed to others", error))?;
     let deps = running.directory.deps();
     let info = DaemonInfo {
         pid: std::process::id(),
@@ -163,18 +176,11 @@ fn announce(
     let sessions = deps.ledger.sessions().len();
     let upstreams = deps.config.load().upstreams.len();
     info!(url = %deps.origin, upstreams, sessions, "listening");
-    if let Some(fd) = ready_fd {
+    if let Some(mut ready) = ready {
         let line = serde_json::json!({
             "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
         });
-        // By its path, since a number alone is nobody's descriptor.
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .open(format!("/dev/fd/{fd}"))
-            .and_then(|mut file| {
-                std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
-            });
-        written.map_err(|error| failed("the ready line cannot be written", error))?;
+        std::io::Write::write_all(&mut ready, format!("{line}\n").as_bytes()).map_err(unwritten)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use crate::model::record::BoundProcess;
 
+mod dumps;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -10,6 +11,7 @@ mod other;
 #[cfg(test)]
 mod tests;
 
+pub use dumps::{close_memory, write_no_cores};
 #[cfg(target_os = "linux")]
 use linux as platform;
 #[cfg(not(target_os = "linux"))]

@@ -5,6 +5,7 @@ mod addresses;
 mod answers;
 mod case;
 mod framing;
+mod local;
 mod shapes;
 mod time;
 
