@@ -25,6 +25,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::invocation::Invocation;
 use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
+use crate::process;
 use crate::store::Store;
 use crate::transport::TlsTrust;
 use crate::web::control::{self, Control, Held};
@@ -36,6 +37,8 @@ mod log;
 mod ready;
 mod reload;
 mod restore;
+
+use ready::Ready;
 
 /// What `serve` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,8 @@ pub fn serve(options: ServeOptions) -> Result<(), Problem> {
     crate::failpoint::arm();
     install_crypto_provider();
     respond::called(options.invocation.clone());
+    process::write_no_cores()
+        .map_err(|error| failed("core dumps cannot be switched off", error))?;
     System::new().block_on(run(options))
 }
 
@@ -157,6 +162,11 @@ fn announce(
     running: &Running,
     ready_fd: Option<i32>,
 ) -> Result<(), Problem> {
+    let unwritten = |error| failed("the ready line cannot be written", error);
+    // Before the memory is closed.
+    let ready = ready_fd.map(Ready::open).transpose().map_err(unwritten)?;
+    process::close_memory()
+        .map_err(|error| failed("its memory cannot be closed to others", error))?;
     let deps = running.directory.deps();
     let info = DaemonInfo {
         pid: std::process::id(),
@@ -169,12 +179,11 @@ fn announce(
     let sessions = deps.ledger.sessions().len();
     let upstreams = deps.config.load().upstreams.len();
     info!(url = %deps.origin, upstreams, sessions, "listening");
-    if let Some(fd) = ready_fd {
+    if let Some(ready) = ready {
         let line = serde_json::json!({
             "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
         });
-        let written = ready::write(fd, &line.to_string());
-        written.map_err(|error| failed("the ready line cannot be written", error))?;
+        ready.write(&line.to_string()).map_err(unwritten)?;
     }
     Ok(())
 }

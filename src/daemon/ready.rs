@@ -1,22 +1,41 @@
 //! The line that tells whoever started the daemon where it listens.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
-/// Writes `line` to the open descriptor `fd`.
-///
-/// The standard streams are written as such: a supervisor may have made them sockets, which have
-/// no path that could be opened. Any other descriptor is opened by its path, since a number alone
-/// is nobody's descriptor.
-pub(super) fn write(fd: i32, line: &str) -> io::Result<()> {
-    let line = format!("{line}\n");
-    match fd {
-        1 => flushed(io::stdout().lock(), &line),
-        2 => flushed(io::stderr().lock(), &line),
-        _ => OpenOptions::new()
-            .write(true)
-            .open(format!("/dev/fd/{fd}"))
-            .and_then(|file| flushed(file, &line)),
+/// The descriptor that the line goes to.
+pub(super) enum Ready {
+    Output,
+    Errors,
+    Other(File),
+}
+
+impl Ready {
+    /// Takes the open descriptor `fd`.
+    ///
+    /// The standard streams are written as such: a supervisor may have made them sockets, which
+    /// have no path that could be opened. Any other descriptor is opened by its path, since a
+    /// number alone is nobody's descriptor; which only root could do once the memory of this
+    /// process is closed.
+    pub(super) fn open(fd: i32) -> io::Result<Self> {
+        Ok(match fd {
+            1 => Self::Output,
+            2 => Self::Errors,
+            _ => {
+                let path = format!("/dev/fd/{fd}");
+                Self::Other(OpenOptions::new().write(true).open(path)?)
+            }
+        })
+    }
+
+    /// Writes `line`.
+    pub(super) fn write(self, line: &str) -> io::Result<()> {
+        let line = format!("{line}\n");
+        match self {
+            Self::Output => flushed(io::stdout().lock(), &line),
+            Self::Errors => flushed(io::stderr().lock(), &line),
+            Self::Other(file) => flushed(file, &line),
+        }
     }
 }
 

@@ -103,7 +103,10 @@ fn zone_v6(address: Ipv6Addr) -> Zone {
         }
         [0x2002, high, low, ..] => embedded(high, low),
         [0xfc00..=0xfdff, ..] => Zone::Private,
-        [0x2001, 0 | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Zone::Special,
+        // Teredo, benchmarks, the first ORCHID, and documentation.
+        [0x2001, 0 | 0x10..=0x1f | 0xdb8, ..] | [0x2001, 2, 0, ..] | [0x3fff, 0..=0xfff, ..] => {
+            Zone::Special
+        }
         [0x2000..=0x3fff, ..] => Zone::Public,
         _ => Zone::Special,
     }
@@ -159,6 +162,14 @@ mod tests {
             "ff02::1",
             "2001:db8::1",
             "::ffff:169.254.169.254",
+            "2001::1",
+            "2001:2::1",
+            "2001:10::1",
+            "100::1",
+            "64:ff9b:1::a00:1",
+            "::ffff:0:127.0.0.1",
+            "fec0::1",
+            "5f00::1",
         ] {
             assert_eq!(at(special), Zone::Special, "{special}");
         }

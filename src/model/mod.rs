@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 pub mod fault;
+pub mod guess;
 pub mod id;
 pub mod invocation;
 pub mod mcp;

@@ -4,6 +4,7 @@
 use crate::model::record::BoundProcess;
 
 mod callers;
+mod dumps;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use callers::{Ancestor, agent, ancestors, shell};
 
+pub use dumps::{close_memory, write_no_cores};
 #[cfg(target_os = "linux")]
 use linux as platform;
 #[cfg(not(target_os = "linux"))]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Random, random_u64};
 use crate::ledger::{CredentialSource, Ledger};
+use crate::model::guess::Guesses;
 use crate::transport::HyperTransport;
 
 pub mod control;
@@ -54,6 +55,8 @@ pub struct AgentState {
     pub pseudonym: String,
     via: HeaderValue,
     requests: AtomicU64,
+    /// Credentials that are wrong.
+    guesses: Guesses,
 }
 
 /// The two steps of a stop.
@@ -116,6 +119,7 @@ impl AgentState {
             pseudonym,
             via,
             requests: AtomicU64::new(random_u64(random)),
+            guesses: Guesses::default(),
         }
     }
 

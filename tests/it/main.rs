@@ -32,3 +32,4 @@ mod tls;
 mod transport;
 mod trial;
 mod upstreams;
+mod wall;

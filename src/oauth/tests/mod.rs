@@ -2,6 +2,7 @@
 
 mod answers;
 mod discovery;
+mod hostile;
 mod login;
 mod registration;
 mod requests;

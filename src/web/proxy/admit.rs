@@ -1,6 +1,7 @@
 //! Who asks, and for what: everything that is decided before a byte of the body is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::RequestHead;
 use actix_web::http::Method;
@@ -35,7 +36,21 @@ pub(super) struct Call {
     pub(super) id: RequestId,
 }
 
-type Refused = Box<HttpResponse>;
+/// A request that is answered here.
+pub(super) struct Refused {
+    pub(super) answer: Box<HttpResponse>,
+    /// How long the answer is held back.
+    pub(super) held: Duration,
+}
+
+impl From<HttpResponse> for Refused {
+    fn from(answer: HttpResponse) -> Self {
+        Self {
+            answer: Box::new(answer),
+            held: Duration::ZERO,
+        }
+    }
+}
 
 /// Admits a request, or answers it: refused, not found, or a probe.
 pub(super) fn admit(
@@ -45,22 +60,22 @@ pub(super) fn admit(
 ) -> Result<Call, Refused> {
     let head = request.head();
     let plan = state.plan.load();
-    guard::look(&plan.doors, head, false).map_err(|no| Box::new(respond::refusal(&no, id)))?;
+    guard::look(&plan.doors, head, false).map_err(|no| respond::refusal(&no, id))?;
     if let Some(answer) = probes::answer(state, &plan, head, id) {
-        return Err(Box::new(answer));
+        return Err(answer.into());
     }
     let Some(place) = place(&plan, head.uri.path()) else {
         let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
-        return Err(Box::new(respond::plain(&problem, id)));
+        return Err(respond::plain(&problem, id).into());
     };
     if !guard::is_proxied(&head.method) {
-        return Err(Box::new(respond::method_not_allowed(id)));
+        return Err(respond::method_not_allowed(id).into());
     }
     let (session, open) = session(state, &plan, head, id)?;
     let route = allowed(place.route, place.name, session.as_deref())
-        .map_err(|problem| Box::new(respond::rpc(&problem, &Asked::Unknown, id)))?;
+        .map_err(|problem| respond::rpc(&problem, &Asked::Unknown, id))?;
     if head.method == Method::POST && !guard::has_json(head.headers()) {
-        return Err(Box::new(respond::not_json(id)));
+        return Err(respond::not_json(id).into());
     }
     let back_again = |via: &[u8]| {
         let pseudonym = state.pseudonym.as_bytes();
@@ -71,14 +86,14 @@ pub(super) fn admit(
         .get_all(VIA)
         .any(|via| back_again(via.as_bytes()))
     {
-        return Err(Box::new(respond::looped(id)));
+        return Err(respond::looped(id).into());
     }
     let target = route
         .base
         .target(place.tail, head.uri.query(), route.spec.allow_subpaths)
         .map_err(|_| {
             let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
-            Box::new(respond::plain(&problem, id))
+            respond::plain(&problem, id)
         })?;
     Ok(Call {
         route: Arc::clone(route),
@@ -156,9 +171,8 @@ fn session(
     head: &RequestHead,
     id: RequestId,
 ) -> Result<Admitted, Refused> {
-    let presented =
-        guard::presented(head.headers()).map_err(|no| Box::new(respond::refusal(&no, id)))?;
-    let refuse = |problem: Problem| Box::new(respond::unauthorized(&problem, id));
+    let presented = guard::presented(head.headers()).map_err(|no| respond::refusal(&no, id))?;
+    let refuse = |problem: Problem| Refused::from(respond::unauthorized(&problem, id));
     let digest = match presented {
         Presented::Nothing if !plan.require_session => return Ok((None, None)),
         Presented::Nothing => return Err(refuse(Problem::new(Code::SessionMissing))),
@@ -170,13 +184,16 @@ fn session(
         Presented::Credential { digest, .. } => digest,
     };
     let Some(cell) = state.ledger.session(&digest) else {
-        return Err(refuse(unknown(head)));
+        return Err(Refused {
+            held: state.guesses.note(state.clock.now()),
+            ..refuse(unknown(head))
+        });
     };
     if cell.streams() >= MOST_OPEN {
         let problem = Problem::new(Code::Busy)
             .with("upstream", "doorward")
             .because(format!("this session has {MOST_OPEN} requests open"));
-        return Err(Box::new(respond::rpc(&problem, &Asked::Unknown, id)));
+        return Err(respond::rpc(&problem, &Asked::Unknown, id).into());
     }
     let open = cell
         .open_stream(&state.clock)

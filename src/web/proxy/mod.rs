@@ -55,7 +55,13 @@ pub(super) async fn handle(
     let id = state.request_id();
     let call = match admit::admit(state, request, id) {
         Ok(call) => call,
-        Err(response) => return *response,
+        Err(refused) => {
+            if !refused.held.is_zero() {
+                // Whoever hangs up does not wait, and is gone.
+                tokio::time::sleep(refused.held).await;
+            }
+            return *refused.answer;
+        }
     };
     let session = call.session.clone();
     let over = &worker.stop.over;

@@ -129,6 +129,7 @@ pub(crate) struct Options {
     pub(crate) default_segment: Option<String>,
     pub(crate) max_body: u64,
     pub(crate) pages: Pages,
+    pub(crate) serving: Serving,
 }
 
 impl Default for Options {
@@ -139,6 +140,11 @@ impl Default for Options {
             default_segment: None,
             max_body: 16 << 20,
             pages: Pages::none(),
+            serving: Serving {
+                workers: 1,
+                drain: Duration::ZERO,
+                ..Serving::default()
+            },
         }
     }
 }
@@ -188,14 +194,9 @@ impl Agent {
         ));
         let (send, receive) = std::sync::mpsc::channel();
         let shared = Arc::clone(&state);
-        let pages = options.pages;
+        let (pages, serving) = (options.pages, options.serving);
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let serving = Serving {
-                    workers: 1,
-                    drain: Duration::ZERO,
-                    ..Serving::default()
-                };
                 let server = server(&shared, listener, &serving, pages).expect("a server");
                 send.send(server.handle()).expect("the test waits");
                 server.await.expect("it served");

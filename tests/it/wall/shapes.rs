@@ -1,0 +1,63 @@
+//! Versions, methods, protocols and paths.
+
+use super::case::Reaches::{Bodies, Nothing};
+use super::case::Then::{Closed, GoesOn};
+use super::case::{Case, row};
+
+// A row a line.
+#[rustfmt::skip]
+pub(super) const SHAPES: &[Case] = &[
+    row("HTTP/1.0 call", "POST /u/up HTTP/1.0\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[200], Closed, Bodies(&["{}"])),
+    row("HTTP/1.0 with chunks", "POST /u/up HTTP/1.0\r\n{host}{bearer}{json}transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", &[400], Closed, Nothing),
+    row("HTTP/1.0 without length", "POST /u/up HTTP/1.0\r\n{host}{bearer}{json}\r\n{}", &[400], Closed, Nothing),
+    row("HTTP/1.0 without Host", "POST /u/up HTTP/1.0\r\n{bearer}{json}content-length: 2\r\n\r\n{}", &[400], Closed, Nothing),
+    row("HTTP/0.9", "GET /u/up\r\n\r\n", &[400], Closed, Nothing),
+    row("HTTP/1.2", "POST /u/up HTTP/1.2\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[400], Closed, Nothing),
+    row("HTTP/2.0 in text", "POST /u/up HTTP/2.0\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[400], Closed, Nothing),
+    row("The preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400], Closed, Nothing),
+    row("A TLS handshake", "\u{16}\u{3}\u{1}\0\u{1}\u{1}\0", &[400], Closed, Nothing),
+    row("Spaces in the request line", "POST  /u/up  HTTP/1.1\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[400], Closed, Nothing),
+    row("A tab in the request line", "POST\t/u/up\tHTTP/1.1\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[400], Closed, Nothing),
+    row("A method in small letters", "post /u/up HTTP/1.1\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[405], Closed, Nothing),
+    row("A method that overrides", "GET /u/up HTTP/1.1\r\n{host}x-http-method-override: DELETE\r\n{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+    row("PUT", "PUT /u/up HTTP/1.1\r\n{host}{bearer}{json}content-length: 2\r\n\r\n{}", &[405], Closed, Nothing),
+    row("TRACE", "TRACE /u/up HTTP/1.1\r\n{host}{bearer}\r\n", &[405], GoesOn, Nothing),
+    row("OPTIONS *", "OPTIONS * HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("CONNECT", "CONNECT {own} HTTP/1.1\r\n{host}{bearer}\r\n", &[501], Closed, Nothing),
+    row("CONNECT to somebody else", "CONNECT evil.example:443 HTTP/1.1\r\n{host}{bearer}\r\n", &[421], Closed, Nothing),
+    row("WebSocket", "GET /u/up HTTP/1.1\r\n{host}{bearer}connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n", &[501], Closed, Nothing),
+    row("WebSocket among others", "GET /u/up HTTP/1.1\r\n{host}{bearer}connection: Upgrade\r\nupgrade: h2c, WebSocket\r\n\r\n", &[501], Closed, Nothing),
+    row("WebSocket without `Connection`", "GET /u/up HTTP/1.1\r\n{host}{bearer}upgrade: websocket\r\n\r\n", &[501], Closed, Nothing),
+    row("An offer of HTTP/2", "{call}connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\ncontent-length: 2\r\n\r\n{}", &[200], Closed, Bodies(&["{}"])),
+    // Paths: the upstream is at /mcp, and paths below it are allowed.
+    row("`/u/up/`", "GET /u/up/ HTTP/1.1\r\n{host}{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+    row("`/u/up/a/b`", "GET /u/up/a/b HTTP/1.1\r\n{host}{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+    row("`/u/up?x=/../..`", "GET /u/up?x=/../.. HTTP/1.1\r\n{host}{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+    row("`/u/up/..`", "GET /u/up/.. HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/../admin`", "GET /u/up/../admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/./admin`", "GET /u/up/./admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/%2e%2e/admin`", "GET /u/up/%2e%2e/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/.%2E/admin`", "GET /u/up/.%2E/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/%252e%252e/admin`", "GET /u/up/%252e%252e/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/..;/admin`", "GET /u/up/..;/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/..%3bx/admin`", "GET /u/up/..%3bx/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up//admin`", "GET /u/up//admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/a%2fb`", "GET /u/up/a%2fb HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/..%2fadmin`", "GET /u/up/..%2fadmin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/..%5cadmin`", "GET /u/up/..%5cadmin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/..\\admin`", "GET /u/up/..\\admin HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/a%00b`", "GET /u/up/a%00b HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/a%0d%0ahost:x`", "GET /u/up/a%0d%0ahost:x HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/http://evil.example/`", "GET /u/up/http://evil.example/ HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up/@evil.example`", "GET /u/up/@evil.example HTTP/1.1\r\n{host}{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+    row("`/u/up@evil.example`", "GET /u/up@evil.example HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up;x`", "GET /u/up;x HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/up%2f..%2fother`", "GET /u/up%2f..%2fother HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u/other/../up`", "GET /u/other/../up HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/u//up`", "GET /u//up HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`//u/up`", "GET //u/up HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/U/up`", "GET /U/up HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`/%75/up`", "GET /%75/up HTTP/1.1\r\n{host}{bearer}\r\n", &[404], GoesOn, Nothing),
+    row("`u/up`", "GET u/up HTTP/1.1\r\n{host}{bearer}\r\n", &[400], Closed, Nothing),
+    row("`/u/up#/admin`", "GET /u/up#/admin HTTP/1.1\r\n{host}{bearer}\r\n", &[200], GoesOn, Bodies(&[""])),
+];
