@@ -23,7 +23,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// A server on `localhost` that shows the certificate `name` and wants one in return, or not.
-fn tls_server(name: &str, asks_back: bool) -> std::net::SocketAddr {
+pub(crate) fn tls_server(name: &str, asks_back: bool) -> std::net::SocketAddr {
     let chain = CertificateDer::pem_file_iter(file(&format!("{name}.pem")))
         .expect("a chain")
         .map(|one| one.expect("a certificate"))

@@ -323,6 +323,11 @@ async function main() {
   const handle = provider.callback();
   const metadata = metadataAddresses(prefix);
 
+  server.on('connection', (socket) => {
+    if (!faults.take({ on: 'connect', kind: 'reset_connect' })) return;
+    counts.add('faults_injected');
+    socket.resetAndDestroy();
+  });
   server.on('request', (req, res) => {
     const [path] = req.url.split('?');
     req.fullUrl = path;

@@ -9,6 +9,9 @@ use super::{
 /// A token that had ended when it came is taken to live for this long: its end was announced by
 /// another clock, and without any life each request would cost a refresh.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+/// The longest pause where nobody was reached. It burdens no server, and it must end within the
+/// patience of those who wait, or a network that is back would help nobody for half a minute.
+const OFFLINE_PAUSE: Duration = Duration::from_secs(8);
 
 impl Machine {
     pub(super) fn start(&mut self, effects: &mut Vec<Effect>) {
@@ -174,7 +177,10 @@ impl Machine {
     ) {
         self.attempts = self.attempts.saturating_add(1);
         self.last_failure = Some((now, cause.clone()));
-        let length = self.retry.pause(self.attempts, roll, retry_after);
+        let mut length = self.retry.pause(self.attempts, roll, retry_after);
+        if matches!(cause, TransientCause::Connect(_)) {
+            length = length.min(OFFLINE_PAUSE);
+        }
         let pause = Pause::new(now, length);
         let by = match retry_after {
             Some(_) => PausedBy::Server,

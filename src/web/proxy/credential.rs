@@ -10,7 +10,7 @@ use super::super::AgentState;
 use super::super::routes::RouteEntry;
 use super::message::Kind;
 use crate::ledger::Published;
-use crate::model::fault::{CredentialError, LoginReason};
+use crate::model::fault::{CredentialError, LoginReason, TransientCause};
 use crate::model::id::Generation;
 use crate::model::token::Freshness;
 
@@ -68,11 +68,33 @@ pub(super) async fn obtain(
         };
         let worth_waiting = match kind {
             Some(Kind::Handshake) => !matches!(error, CredentialError::TimedOut),
-            // A person may be signing in right now; an outage seldom ends in a minute.
-            _ => matches!(error, CredentialError::LoginRequired(_)),
+            // A person may be signing in right now, and a network is often back in a moment; an
+            // outage of a server seldom ends in a minute.
+            _ => matches!(error, CredentialError::LoginRequired(_)) || is_offline(&error),
         };
-        if patience.is_zero() || !worth_waiting || timeout_at(until, changed).await.is_err() {
+        if patience.is_zero() || !worth_waiting {
+            return Err(error);
+        }
+        // What failed for want of a network is asked for again when its pause is over.
+        let again = match &error {
+            CredentialError::Unavailable { retry_at, .. } if kind != Some(Kind::Handshake) => {
+                Instant::now() + retry_at.since(state.clock.now())
+            }
+            _ => until,
+        };
+        if timeout_at(again.min(until), changed).await.is_err() && again >= until {
             return Err(error);
         }
     }
+}
+
+/// Whether nobody was reached, as after waking from sleep, when the network comes late.
+fn is_offline(error: &CredentialError) -> bool {
+    matches!(
+        error,
+        CredentialError::Unavailable {
+            cause: TransientCause::Connect(_),
+            ..
+        }
+    )
 }

@@ -4,6 +4,7 @@ mod burst;
 mod headers;
 mod limits;
 mod lost;
+mod nights;
 mod outage;
 mod rejection;
 mod rust_sdk;

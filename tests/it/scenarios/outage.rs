@@ -7,16 +7,16 @@ use crate::support::parts::{Agent, Daemon, Part, signed_in};
 use crate::support::traffic::works;
 
 /// A sign-in, and the digest of the refresh token that the daemon must be holding.
-struct Outage {
-    authority: Part,
+pub(super) struct Outage {
+    pub(super) authority: Part,
     _upstream: Part,
-    daemon: Daemon,
-    agent: Agent,
+    pub(super) daemon: Daemon,
+    pub(super) agent: Agent,
     held: Value,
 }
 
 impl Outage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (authority, upstream, daemon) = signed_in(&json!({}));
         let agent = daemon.agent("one");
         let log = authority.ask("/log");
@@ -56,6 +56,16 @@ impl Outage {
         self.authority.tell("/heal", &json!({}));
         self.authority.tell("/expire-access-tokens", &json!({}));
         assert!(works(&self.daemon, &self.agent), "{name}: a call heals it");
+        self.held_since(name, seen);
+    }
+
+    /// Whatever was presented since the log was cleared was the token that is held; the last of it
+    /// worked.
+    pub(super) fn held_until_now(&mut self, name: &str) {
+        self.held_since(name, 0);
+    }
+
+    fn held_since(&mut self, name: &str, seen: usize) {
         assert_eq!(state(&self.daemon).0, "ready", "{name}");
         let refreshes = &refreshes(&self.authority)[seen..];
         for refresh in refreshes {

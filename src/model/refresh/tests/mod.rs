@@ -6,6 +6,7 @@ use super::*;
 mod failures;
 mod flight;
 mod history;
+mod nights;
 mod resource;
 mod world;
 
