@@ -13,7 +13,6 @@ mod other;
 mod tests;
 
 pub use callers::{Ancestor, agent, ancestors, shell};
-
 pub use dumps::{close_memory, write_no_cores};
 #[cfg(target_os = "linux")]
 use linux as platform;
