@@ -37,6 +37,7 @@ mod log;
 mod ready;
 mod reload;
 mod restore;
+mod traces;
 
 use ready::Ready;
 
@@ -248,6 +249,9 @@ impl Running {
         restore::sessions(&directory, started)
             .await
             .map_err(|error| failed("the sessions cannot be loaded", error))?;
+        traces::restore(&directory)
+            .await
+            .map_err(|error| failed("what agents may go on with cannot be loaded", error))?;
         let trust = TlsTrust::of_platform();
         let plan = Plan::of_config(&config.load(), local, &ledger, &trust)
             .map_err(|error| failed("an upstream's address cannot be used", error))?;
@@ -304,6 +308,7 @@ impl Running {
         let serving = actix_rt::spawn(self.agents);
         let answering = actix_rt::spawn(self.commands);
         let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch, self.log));
+        let keeping = actix_rt::spawn(traces::keep(self.directory.clone()));
         let trouble = |error| failed("signals cannot be received", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
@@ -337,6 +342,7 @@ impl Running {
             () = at_once => self.state.stop.over.cancel(),
         }
         tending.abort();
+        keeping.abort();
         // A refresh in flight may bring the only copy of a rotated token.
         self.directory.deps().store.end_refreshes();
         let settled = self.directory.settle();
@@ -347,6 +353,7 @@ impl Running {
             warn!("a refresh did not end in time");
         }
         write_roll(&self.directory, &mut Roll::default()).await;
+        traces::write(&self.directory).await;
         commands.stop(false).await;
         if let Err(error) = self.directory.deps().store.close().await {
             warn!(%error, "the store was not closed");

@@ -20,9 +20,12 @@ use crate::model::session::Grant;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
+use super::login::{LoginOptions, LoginStarted};
 use super::session::Session;
 use super::token_manager::TokenManager;
-use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Regrant, Revoke, Settle, UnknownAccount};
+use super::{
+    Abandon, Ask, BeginLogin, Deps, Nudge, PATIENCE, Regrant, Revoke, Settle, UnknownAccount,
+};
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
@@ -375,6 +378,17 @@ impl CredentialSource for Directory {
             let answer = tokio::time::timeout(PATIENCE, asking).await;
             waiting.answered = answer.is_ok();
             answer.unwrap_or(Err(CredentialError::TimedOut))
+        })
+    }
+
+    fn sign_in_link(&self, account: &AccountRef) -> BoxFuture<'static, Option<String>> {
+        let (directory, account) = (self.clone(), account.clone());
+        Box::pin(async move {
+            let begin = || BeginLogin(LoginOptions::default());
+            match directory.send(&account, begin).await.ok()?.ok()? {
+                LoginStarted::Pending { url, .. } => Some(url),
+                LoginStarted::AlreadySignedIn(_) => None,
+            }
         })
     }
 

@@ -285,4 +285,6 @@ pub enum LoginErrorForm {
     JsonRpc,
     /// HTTP 401, for programs known not to start a sign-in of their own on it.
     Http,
+    /// The same as the first; programs that say they can are asked to open the link.
+    Elicitation,
 }

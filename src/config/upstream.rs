@@ -48,6 +48,8 @@ pub struct Upstream {
     pub user_agent: UserAgent,
     /// Whether requests carry `Via`.
     pub via: bool,
+    /// What becomes of agents' sessions while it cannot be asked.
+    pub keep_alive: KeepAlive,
     /// What TLS needs beyond the trust store of the system.
     pub tls: Tls,
 }
@@ -224,6 +226,16 @@ pub enum SecretSource {
     Variable(String),
     /// A file that nobody else may read.
     File(PathBuf),
+}
+
+/// What becomes of agents' sessions while an upstream cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Handshakes and lists are answered in its place, and calls wait for a sign-in.
+    #[default]
+    Auto,
+    /// Agents are told the trouble as it is.
+    Off,
 }
 
 /// What becomes of the agent's `User-Agent`.

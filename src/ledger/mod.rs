@@ -14,12 +14,14 @@ use crate::model::secret::TokenDigest;
 
 mod cell;
 mod mcp;
+mod memory;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
 pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
+pub use memory::Memory;
 pub use slot::{Published, Slot};
 
 /// A digest is uniform already: its first eight bytes are the hash.
@@ -47,6 +49,7 @@ pub struct Ledger {
     sessions: DashMap<TokenDigest, Arc<SessionCell>, BuildHasherDefault<DigestHasher>>,
     slots: DashMap<AccountRef, Arc<Slot>>,
     mcp: McpSessions,
+    memory: Memory,
 }
 
 impl Ledger {
@@ -97,6 +100,11 @@ impl Ledger {
         &self.mcp
     }
 
+    /// What servers said last to handshakes and lists.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// All slots that were ever asked for, in no order.
     pub fn slots(&self) -> Vec<(AccountRef, Arc<Slot>)> {
         self.slots
@@ -116,6 +124,13 @@ pub trait CredentialSource: Send + Sync + 'static {
         account: &AccountRef,
         rejected: Option<Generation>,
     ) -> BoxFuture<'static, Result<Arc<Published>, CredentialError>>;
+
+    /// Begins a sign-in of `account`, or finds the one that has begun: the link that a person
+    /// opens. `None` where there is none.
+    fn sign_in_link(&self, account: &AccountRef) -> BoxFuture<'static, Option<String>> {
+        let _ = account;
+        Box::pin(std::future::ready(None))
+    }
 
     /// Says that the credential is aging. Returns at once.
     fn nudge(&self, account: &AccountRef);

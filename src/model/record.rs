@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::{AccountRef, Generation, SessionId};
+use super::mcp::standin::Answers;
 use super::secret::{ClientSecret, RefreshToken, RegistrationToken, TokenDigest};
 use super::session::{Death, Grant, SessionPolicy};
 use super::time::Timestamp;
@@ -93,6 +96,15 @@ pub struct GrantRecord {
     pub refreshed: Timestamp,
     /// When the access token that came with it ends, for display after a restart.
     pub expires: Option<Timestamp>,
+}
+
+/// What a server said last to handshakes and lists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswersRecord {
+    /// Of which account.
+    pub account: AccountRef,
+    /// What it said.
+    pub answers: Answers,
 }
 
 /// Written before a refresh token is presented, removed with the result: after a crash it tells

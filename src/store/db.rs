@@ -18,7 +18,17 @@ pub(super) const INTENTS: Table = TableDefinition::new("intents");
 pub(super) const SIGNED_OUT: Table = TableDefinition::new("signed_out");
 pub(super) const CLIENTS: Table = TableDefinition::new("clients");
 pub(super) const SESSIONS: Table = TableDefinition::new("sessions");
-const SEALED: [Table; 5] = [GRANTS, INTENTS, SIGNED_OUT, CLIENTS, SESSIONS];
+pub(super) const ANSWERS: Table = TableDefinition::new("answers");
+pub(super) const MCP_SESSIONS: Table = TableDefinition::new("mcp_sessions");
+const SEALED: [Table; 7] = [
+    GRANTS,
+    INTENTS,
+    SIGNED_OUT,
+    CLIENTS,
+    SESSIONS,
+    ANSWERS,
+    MCP_SESSIONS,
+];
 const META: Table = TableDefinition::new("meta");
 
 const META_SCHEMA: &str = "schema";

@@ -23,8 +23,10 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Random, SystemClock};
 use crate::model::id::{AccountRef, SessionId};
+use crate::model::mcp::McpRecord;
 use crate::model::record::{
-    ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord, StoreKind,
+    AnswersRecord, ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord,
+    StoreKind,
 };
 use crate::model::secret::RefreshToken;
 use crate::model::time::Timestamp;
@@ -62,6 +64,22 @@ pub enum KeyCheck {
 
 /// A use of a session, as [`Store::note_sessions`] takes it.
 pub type SessionNote = (SessionId, Timestamp, u64);
+
+/// What requests leave behind that outlives the process.
+#[derive(Clone, Debug, Default)]
+pub struct Traces {
+    /// What servers said.
+    pub answers: Vec<AnswersRecord>,
+    /// MCP sessions by key; `None` for those that have gone.
+    pub mcp_sessions: Vec<(String, Option<McpRecord>)>,
+}
+
+impl Traces {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.mcp_sessions.is_empty()
+    }
+}
 
 /// What the store thread owns.
 struct Open {
@@ -237,6 +255,22 @@ impl Store {
     /// Deletes the records of sessions.
     pub async fn delete_sessions(&self, ids: Vec<SessionId>) -> Result<(), StoreError> {
         self.records(move |records| records.delete_sessions(&ids))
+            .await
+    }
+
+    /// What servers said last.
+    pub async fn answers(&self) -> Result<Vec<AnswersRecord>, StoreError> {
+        self.records(records::Records::answers).await
+    }
+
+    /// The MCP sessions of an earlier run.
+    pub async fn mcp_sessions(&self) -> Result<Vec<McpRecord>, StoreError> {
+        self.records(records::Records::mcp_sessions).await
+    }
+
+    /// Keeps what requests have left behind, durably.
+    pub async fn put_traces(&self, traces: Traces) -> Result<(), StoreError> {
+        self.records(move |records| records.put_traces(&traces))
             .await
     }
 

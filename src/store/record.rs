@@ -12,9 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::model::fault::{LoginReason, OauthCode};
 use crate::model::id::{AccountRef, Generation, SessionId};
+use crate::model::mcp::McpRecord;
 use crate::model::record::{
-    BoundProcess, ClientAuth, ClientManagement, ClientOrigin, ClientRecord, Ending, GrantRecord,
-    RefreshIntent, SessionOrigin, SessionRecord, SignedOutRecord,
+    AnswersRecord, BoundProcess, ClientAuth, ClientManagement, ClientOrigin, ClientRecord, Ending,
+    GrantRecord, RefreshIntent, SessionOrigin, SessionRecord, SignedOutRecord,
 };
 use crate::model::secret::{ClientSecret, RefreshToken, RegistrationToken, TokenDigest};
 use crate::model::session::{Grant, SessionPolicy};
@@ -336,6 +337,24 @@ impl Stored for SessionRecord {
         })
     }
 }
+
+/// These hold no secrets of a type of its own, and are their own mirrors.
+macro_rules! as_it_is {
+    ($record:ty) => {
+        impl Stored for $record {
+            fn write(&self) -> Zeroizing<Vec<u8>> {
+                json(self)
+            }
+
+            fn read(text: &[u8]) -> Option<Self> {
+                parse(text)
+            }
+        }
+    };
+}
+
+as_it_is!(AnswersRecord);
+as_it_is!(McpRecord);
 
 #[cfg(test)]
 mod tests;

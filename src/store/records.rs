@@ -9,15 +9,18 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use redb::{Durability, TableHandle};
 use sha2::{Digest, Sha256};
 
-use super::SessionNote;
-use super::db::{self, CLIENTS, Database, GRANTS, INTENTS, SESSIONS, SIGNED_OUT, Table};
+use super::db::{
+    self, ANSWERS, CLIENTS, Database, GRANTS, INTENTS, MCP_SESSIONS, SESSIONS, SIGNED_OUT, Table,
+};
 use super::error::StoreError;
 use super::record::Stored;
 use super::seal::Sealer;
+use super::{SessionNote, Traces};
 use crate::clock::Clock;
 use crate::model::id::{AccountRef, SessionId};
+use crate::model::mcp::McpRecord;
 use crate::model::record::{
-    ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord,
+    AnswersRecord, ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord,
 };
 use crate::model::secret::RefreshToken;
 use crate::model::time::Timestamp;
@@ -113,7 +116,7 @@ impl Records {
     pub(super) fn forget_account(&mut self, account: &AccountRef) -> Result<(), StoreError> {
         let id = account.to_string();
         self.file.write(Durability::Immediate, |transaction| {
-            [GRANTS, INTENTS, SIGNED_OUT]
+            [GRANTS, INTENTS, SIGNED_OUT, ANSWERS]
                 .into_iter()
                 .try_for_each(|table| db::remove(transaction, table, &id))
         })
@@ -195,6 +198,47 @@ impl Records {
         })
     }
 
+    pub(super) fn answers(&mut self) -> Result<Vec<AnswersRecord>, StoreError> {
+        self.all(ANSWERS)
+    }
+
+    pub(super) fn mcp_sessions(&mut self) -> Result<Vec<McpRecord>, StoreError> {
+        self.all(MCP_SESSIONS)
+    }
+
+    /// Writes what requests have left behind: all of it in one transaction.
+    pub(super) fn put_traces(&mut self, traces: &Traces) -> Result<(), StoreError> {
+        let answers: Vec<_> = traces
+            .answers
+            .iter()
+            .map(|record| {
+                let id = record.account.to_string();
+                let sealed = self.sealed(ANSWERS, &id, record);
+                (id, sealed)
+            })
+            .collect();
+        let sessions: Vec<_> = traces
+            .mcp_sessions
+            .iter()
+            .map(|(id, record)| {
+                let sealed = record.as_ref();
+                (id, sealed.map(|it| self.sealed(MCP_SESSIONS, id, it)))
+            })
+            .collect();
+        self.file.write(Durability::Immediate, |transaction| {
+            for (id, sealed) in &answers {
+                db::put(transaction, ANSWERS, id, sealed)?;
+            }
+            for (id, sealed) in &sessions {
+                match sealed {
+                    Some(sealed) => db::put(transaction, MCP_SESSIONS, id, sealed)?,
+                    None => db::remove(transaction, MCP_SESSIONS, id)?,
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// How many records cannot be read. They are kept: a person may have a backup of the key, or
     /// a newer version may know them.
     pub(super) fn damaged(&self) -> Result<usize, StoreError> {
@@ -202,7 +246,9 @@ impl Records {
             + self.broken::<RefreshIntent>(INTENTS)?
             + self.broken::<SignedOutRecord>(SIGNED_OUT)?
             + self.broken::<ClientRecord>(CLIENTS)?
-            + self.broken::<SessionRecord>(SESSIONS)?)
+            + self.broken::<SessionRecord>(SESSIONS)?
+            + self.broken::<AnswersRecord>(ANSWERS)?
+            + self.broken::<McpRecord>(MCP_SESSIONS)?)
     }
 
     /// Makes everything durable and closes the file.

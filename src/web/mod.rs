@@ -14,7 +14,9 @@ use actix_web::dev::{RequestHead, Server, ServiceRequest, ServiceResponse, fn_se
 use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::{App, HttpServer, guard as route_guard, middleware, web};
 use arc_swap::ArcSwap;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use http::HeaderValue;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Random, random_u64};
@@ -57,6 +59,8 @@ pub struct AgentState {
     requests: AtomicU64,
     /// Credentials that are wrong.
     guesses: Guesses,
+    /// What nobody else knows: ids that are given out here come of it.
+    secret: [u8; 32],
 }
 
 /// The two steps of a stop.
@@ -106,6 +110,8 @@ impl AgentState {
         plan: Plan,
         stop: Stop,
     ) -> Self {
+        let mut secret = [0; 32];
+        random.fill(&mut secret);
         let pseudonym = format!("doorward-{:08x}", random_u64(random) >> 32);
         let via = HeaderValue::from_str(&format!("1.1 {pseudonym}"))
             .expect("letters, digits, a dot and a dash");
@@ -120,7 +126,17 @@ impl AgentState {
             via,
             requests: AtomicU64::new(random_u64(random)),
             guesses: Guesses::default(),
+            secret,
         }
+    }
+
+    /// An id for a session that is opened here: nobody can guess it, and it comes once.
+    fn own_id(&self) -> String {
+        let mut digest = Sha256::new_with_prefix(self.secret);
+        digest.update(self.requests.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        digest.update(self.clock.now().as_millis().to_le_bytes());
+        let digest = digest.finalize();
+        Base64UrlUnpadded::encode_string(&digest[..24])
     }
 
     /// The next request id.

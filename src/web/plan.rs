@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::guard::Doors;
-use super::routes::{AgentName, RouteAuth, RouteEntry, RouteSpec, SignInTold};
-use crate::config::{Auth, Config, LoginErrorForm, Tls, Upstream, UserAgent};
+use super::routes::{AgentName, KeepAlive, RouteAuth, RouteEntry, RouteSpec, SignInTold};
+use crate::config::{self, Auth, Config, LoginErrorForm, Tls, Upstream, UserAgent};
 use crate::ledger::Ledger;
 use crate::model::route::BadBase;
 use crate::transport::{Limits, TlsTrust};
@@ -132,6 +132,7 @@ fn of_upstream(config: &Config, upstream: &Upstream, platform: &TlsTrust) -> Vec
             sign_in: match config.compat.upstream_login_error {
                 LoginErrorForm::JsonRpc => SignInTold::Shaped,
                 LoginErrorForm::Http => SignInTold::Unauthorized,
+                LoginErrorForm::Elicitation => SignInTold::Elicited,
             },
             limits: Limits {
                 connect: upstream.connect_timeout,
@@ -141,6 +142,10 @@ fn of_upstream(config: &Config, upstream: &Upstream, platform: &TlsTrust) -> Vec
             idle_timeout: Some(upstream.idle_timeout).filter(|longest| !longest.is_zero()),
             max_concurrency: upstream.max_concurrency,
             hold: config.login.hold,
+            keep_alive: match upstream.keep_alive {
+                config::KeepAlive::Auto => KeepAlive::Auto,
+                config::KeepAlive::Off => KeepAlive::Off,
+            },
             ..RouteSpec::new(account, upstream.url.as_str(), trust.clone())
         }
     });

@@ -229,7 +229,7 @@ pub fn rpc(problem: &Problem, asked: &Asked, id: RequestId) -> HttpResponse {
 }
 
 /// A tool call is answered by a result, which every agent shows; anything else by an error.
-fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Value {
+pub(super) fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Value {
     if message.kind != Kind::Tool {
         return error(problem, message.id.clone(), id);
     }
@@ -268,7 +268,8 @@ fn error(problem: &Problem, message_id: Value, id: RequestId) -> Value {
     })
 }
 
-fn accepted(id: RequestId) -> HttpResponse {
+/// What has been taken note of.
+pub(super) fn accepted(id: RequestId) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
     mark_local(response.headers_mut(), id);
     response

@@ -51,6 +51,17 @@ pub enum SignInTold {
     Shaped,
     /// By 401, for programs that are known not to start a sign-in of their own.
     Unauthorized,
+    /// In the shape of the message, or by the link where the program says that it can open one.
+    Elicited,
+}
+
+/// Whether an agent's session outlives that its server cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Handshakes and lists are answered in the place of the server.
+    Auto,
+    /// Trouble is told as it is.
+    Off,
 }
 
 /// One upstream account as configured.
@@ -95,9 +106,16 @@ pub struct RouteSpec {
     pub queue_timeout: Duration,
     /// How long a call waits for a person to sign in.
     pub hold: Duration,
+    /// What becomes of sessions while it cannot be asked.
+    pub keep_alive: KeepAlive,
 }
 
 impl RouteSpec {
+    /// Whether agents are answered while its server cannot be asked.
+    pub fn keeps_alive(&self) -> bool {
+        self.keep_alive == KeepAlive::Auto && self.sign_in != SignInTold::Unauthorized
+    }
+
     /// An account under its own name, with the defaults.
     pub fn new(account: AccountRef, url: impl Into<String>, trust: TlsTrust) -> Self {
         Self {
@@ -119,6 +137,7 @@ impl RouteSpec {
             max_concurrency: 64,
             queue_timeout: Duration::from_secs(10),
             hold: Duration::from_secs(45),
+            keep_alive: KeepAlive::Auto,
         }
     }
 }

@@ -126,7 +126,7 @@ fn px_no_upstream_challenge_leak() {
     for (body, status) in [
         (CALL, 200),
         (PING, 200),
-        (INITIALIZE, 503),
+        (INITIALIZE, 200),
         (NOTE, 202),
         ("", 503),
     ] {
@@ -372,9 +372,14 @@ fn programs_that_want_a_status_get_one() {
 }
 
 #[test]
-fn a_handshake_waits_for_a_credential() {
+fn a_handshake_that_nobody_answers_here_waits_for_a_credential() {
     let up = accepting(1);
-    let agent = Agent::before(up.url("/mcp"));
+    let mut spec = upstream("up", up.url("/mcp"));
+    spec.keep_alive = doorward::web::routes::KeepAlive::Off;
+    let agent = Agent::start(Options {
+        upstreams: vec![spec],
+        ..Options::default()
+    });
     agent.source.behave(|slot, _| match slot.load() {
         Some(_) => Ok(()),
         None => Err(CredentialError::LoginRequired(LoginReason::Never)),

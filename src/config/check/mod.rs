@@ -272,6 +272,7 @@ fn compat(mut section: Section<'_>) -> Compat {
                         &[
                             ("jsonrpc", LoginErrorForm::JsonRpc),
                             ("http", LoginErrorForm::Http),
+                            ("elicitation", LoginErrorForm::Elicitation),
                         ],
                     )
                 },

@@ -13,7 +13,7 @@ use crate::config::kinds::{COUNT, DURATION, Kind, LIST, TEXT, Variables, YES, ex
 use crate::config::raw::Node;
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Account, Auth, ClientCertificate, Server, Tls, Upstream, UpstreamUrl, UserAgent,
+    Account, Auth, ClientCertificate, KeepAlive, Server, Tls, Upstream, UpstreamUrl, UserAgent,
 };
 use crate::model::id::{AccountName, UpstreamName};
 
@@ -25,7 +25,13 @@ pub(super) struct Defaults {
     concurrency: usize,
     user_agent: UserAgent,
     via: bool,
+    keep_alive: KeepAlive,
 }
+
+const KEEP_ALIVE: Kind<'static, KeepAlive> = Kind {
+    shape: "text",
+    parse: &|node| word(node, &[("auto", KeepAlive::Auto), ("off", KeepAlive::Off)]),
+};
 
 const USER_AGENT: Kind<'static, UserAgent> = Kind {
     shape: "text",
@@ -49,6 +55,7 @@ pub(super) fn defaults(mut section: Section<'_>) -> Defaults {
         concurrency: section.read("max_concurrency", "64", COUNT),
         user_agent: section.read("user_agent", "append", USER_AGENT),
         via: section.read("via", "true", YES),
+        keep_alive: section.read("keep_alive", "auto", KEEP_ALIVE),
     };
     section.later("forward_headers");
     section.later("proxy");
@@ -89,6 +96,7 @@ pub(super) fn upstream(
         max_concurrency: section.inherited("max_concurrency", &defaults.concurrency, COUNT),
         user_agent: section.inherited("user_agent", &defaults.user_agent, USER_AGENT),
         via: section.inherited("via", &defaults.via, YES),
+        keep_alive: section.inherited("keep_alive", &defaults.keep_alive, KEEP_ALIVE),
         tls: tls(section.table("tls"), variables),
         auth: auth.unwrap_or(Auth::None),
     };

@@ -7,6 +7,7 @@
 mod hello;
 mod identity;
 mod loss;
+mod record;
 mod repair;
 mod roll;
 pub mod standin;
@@ -15,11 +16,13 @@ mod subscriptions;
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
 pub use identity::{Epoch, Identity, Likeness, compare};
 pub use loss::{LONGEST_ANSWER, LossOf, is_lost, is_suspicious};
+pub use record::{McpRecord, SignedIn};
 pub use repair::{Attempts, Course, Seen};
 pub use roll::{Limits, Roll};
 pub use subscriptions::{Change, Subscriptions};
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::id::SessionId;
 
@@ -30,7 +33,8 @@ fn object<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
 }
 
 /// Which agent sessions were told an id by the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Opener {
     /// One; `None` for agents without a session, where none is required.
     One(Option<SessionId>),

@@ -37,15 +37,25 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// The same for a session that the upstream knows nothing of yet: opening it is no repeat of
+    /// anything, so every request may try.
+    pub fn first(seen: Seen, present: Seen) -> Course {
+        if present.life != seen.life {
+            Course::Repeat
+        } else if present.failures != seen.failures {
+            // It would most likely fail for this one as well.
+            Course::Leave
+        } else {
+            Course::Open
+        }
+    }
+
     /// What a request does that had `seen` one state of the session and finds it in another at
     /// `now`. Asked by one request at a time.
     pub fn course(&mut self, seen: Seen, present: Seen, now: Timestamp) -> Course {
-        if present.life != seen.life {
-            return Course::Repeat;
-        }
-        if present.failures != seen.failures {
-            // It would most likely fail for this one as well.
-            return Course::Leave;
+        let first = Self::first(seen, present);
+        if first != Course::Open {
+            return first;
         }
         if self.last[0].is_some_and(|oldest| now.since(oldest) < WINDOW) {
             return Course::Leave;

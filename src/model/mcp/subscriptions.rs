@@ -72,6 +72,11 @@ impl Subscriptions {
         }
     }
 
+    /// What is subscribed to, oldest first.
+    pub fn uris(&self) -> &[String] {
+        &self.uris
+    }
+
     /// The requests that ask for them again; their ids are unlike those of any client.
     pub fn requests(&self) -> Vec<String> {
         let request = |(number, uri): (usize, &String)| {

@@ -18,6 +18,7 @@ use super::super::routes::Running;
 use super::ids::Ids;
 use super::resume::{Reopening, Resume};
 use super::sse::Edge;
+use super::standin::Tap;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::transport::{ForwardError, ResponseBody};
 
@@ -61,6 +62,7 @@ pub(super) struct AgentBody {
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Unfinished>,
     stream: Option<Box<Stretch>>,
+    tap: Option<Box<Tap>>,
 }
 
 /// A stream that can be opened again when it breaks.
@@ -82,6 +84,8 @@ pub(super) struct Opening {
     pub(super) events: bool,
     /// How to open it again, where it is a stream that can be.
     pub(super) resume: Option<Resume>,
+    /// Who listens in.
+    pub(super) tap: Option<Box<Tap>>,
 }
 
 impl AgentBody {
@@ -102,6 +106,7 @@ impl AgentBody {
             told: now,
             timer: None,
             failed: None,
+            tap: opening.tap,
             stream: opening.resume.map(|resume| {
                 Box::new(Stretch {
                     ids: Ids::default(),
@@ -121,6 +126,9 @@ impl AgentBody {
         }
         if let Some(stream) = &mut self.stream {
             stream.ids.pass(chunk);
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.pass(chunk);
         }
         if self.edge.is_some() || self.give_up.is_some() {
             self.heard = Instant::now();

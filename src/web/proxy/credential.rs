@@ -16,7 +16,7 @@ use crate::model::token::Freshness;
 
 /// How long a handshake waits for a credential: all agent programs take any error there as the
 /// end of the server, and the shortest of their patiences is ten seconds (decision D10).
-const HANDSHAKE_HOLD: Duration = Duration::from_secs(8);
+pub(super) const HANDSHAKE_HOLD: Duration = Duration::from_secs(8);
 
 /// The published credential, if it can be used now. An aging one is, and its manager is told once.
 pub(super) fn published(state: &AgentState, route: &RouteEntry) -> Option<Arc<Published>> {
@@ -67,6 +67,8 @@ pub(super) async fn obtain(
             Err(error) => error,
         };
         let worth_waiting = match kind {
+            // It is answered meanwhile, and waits as what it is.
+            _ if route.spec.keeps_alive() => false,
             Some(Kind::Handshake) => !matches!(error, CredentialError::TimedOut),
             // A person may be signing in right now, and a network is often back in a moment; an
             // outage of a server seldom ends in a minute.

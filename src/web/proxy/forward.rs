@@ -12,10 +12,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::super::respond;
-use super::super::routes::{RouteAuth, Running};
+use super::super::routes::{RouteAuth, Running, SignInTold};
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::mcp::{self, Name, Named};
@@ -24,10 +25,11 @@ use super::repair::{self, LAST_EVENT};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::resume::{self, Resume};
+use super::standin::Tap;
 use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
-use super::{Worker, challenge, credential, passthrough};
+use super::{Worker, challenge, credential, passthrough, standin};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::id::Generation;
@@ -57,21 +59,85 @@ pub(super) async fn forward(
         Ok(body) => body,
         Err(why) => return fail(&call, &no_body(why, call.max_body), &Asked::Unknown),
     };
-    match exchange(worker, request, &mut call, &mut body).await {
-        Ok(answered) => answer(worker, request, call, answered),
-        Err(trouble) => {
-            let asked = Asked::of(body.bytes());
-            match trouble {
-                Trouble::Told(problem) => fail(&call, &problem, &asked),
-                Trouble::NotAuthenticated(problem) => {
-                    count_error(&call);
-                    respond::not_authenticated(&problem, call.id)
-                }
-                Trouble::Unauthorized(problem) => {
-                    count_error(&call);
-                    respond::unauthorized(&problem, call.id)
-                }
+    if call.route.spec.sign_in == SignInTold::Elicited && call.route.slot.load().is_some() {
+        body.hide_answer();
+    }
+    if standin::is_ours(request) {
+        match Box::pin(standin::first(worker, request, call, &mut body)).await {
+            Ok(answer) => return answer,
+            Err(same) => call = same,
+        }
+    }
+    let question = standin::question(&call, &body);
+    let exchanged = if standin::is_first(question.as_ref()) {
+        // The shortest patience that agents have with a handshake is ten seconds.
+        let exchanging = exchange(worker, request, &mut call, &mut body);
+        let exchanged = timeout(credential::HANDSHAKE_HOLD, Box::pin(exchanging)).await;
+        exchanged.unwrap_or_else(|_| Err(too_slow(&call).into()))
+    } else {
+        exchange(worker, request, &mut call, &mut body).await
+    };
+    match exchanged {
+        Ok(answered) if standin::is_outage(&call, &answered.response) => {
+            match standin::outage(worker, request, call, body, &answered.response) {
+                Ok(answer) => answer,
+                Err((call, _)) => answer(worker, request, call, answered, None),
             }
+        }
+        Ok(answered) => {
+            let tap = Tap::of(worker, &call, question, &answered.response);
+            answer(worker, request, call, answered, tap)
+        }
+        Err(trouble) => Box::pin(standin::take_over(worker, request, call, body, trouble)).await,
+    }
+}
+
+/// A handshake that takes longer than agents wait for one.
+fn too_slow(call: &Call) -> Problem {
+    let patience = humantime::format_duration(credential::HANDSHAKE_HOLD);
+    problem(call, Code::UpstreamTimeout).with("timeout", patience)
+}
+
+/// Forwards a call that has waited here; trouble is told as it is.
+pub(super) async fn again(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    mut call: Call,
+    mut body: Outbound,
+) -> HttpResponse {
+    if call.route.spec.sign_in == SignInTold::Elicited {
+        body.hide_answer();
+    }
+    match exchange(worker, request, &mut call, &mut body).await {
+        Ok(answered) => answer(worker, request, call, answered, None),
+        Err(trouble) => refuse(&call, trouble, &Asked::of(body.bytes())),
+    }
+}
+
+/// Brings about what a request needs: a credential, and the session that it names.
+pub(super) async fn ready(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    call: &mut Call,
+    body: &mut Outbound,
+    named: &mut Option<Named>,
+) -> Result<(), Trouble> {
+    let proof = proof(worker, request, call, body).await?;
+    repair::prepare(worker, request, call, named, &proof).await?;
+    Ok(())
+}
+
+/// Tells trouble, in the shape that it asks for.
+pub(super) fn refuse(call: &Call, trouble: Trouble, asked: &Asked) -> HttpResponse {
+    match trouble {
+        Trouble::Told(problem) => fail(call, &problem, asked),
+        Trouble::NotAuthenticated(problem) => {
+            count_error(call);
+            respond::not_authenticated(&problem, call.id)
+        }
+        Trouble::Unauthorized(problem) => {
+            count_error(call);
+            respond::unauthorized(&problem, call.id)
         }
     }
 }
@@ -271,7 +337,13 @@ pub(super) async fn drain(response: Response<ResponseBody>) {
 }
 
 /// The answer as the agent gets it.
-fn answer(worker: &Worker, request: &HttpRequest, call: Call, answered: Answered) -> HttpResponse {
+fn answer(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: Call,
+    answered: Answered,
+    tap: Option<Box<Tap>>,
+) -> HttpResponse {
     let (head, body) = answered.response.into_parts();
     if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
         return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
@@ -320,6 +392,7 @@ fn answer(worker: &Worker, request: &HttpRequest, call: Call, answered: Answered
                 // What has a length cannot be more than that.
                 resume: answered.resume.filter(|_| events && body_has_no_length),
                 events,
+                tap,
             },
         ))
     };

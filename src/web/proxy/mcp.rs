@@ -19,13 +19,13 @@ use crate::model::id::SessionId;
 use crate::model::mcp::{Change, Epoch, Likeness, Seen, is_hello};
 use crate::transport::ResponseBody;
 
-const ASKED: local::HeaderName = local::HeaderName::from_static("mcp-session-id");
+pub(super) const ASKED: local::HeaderName = local::HeaderName::from_static("mcp-session-id");
 /// The field that names a session.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// The MCP session that a request names, where its opening was seen.
 pub(super) struct Named {
-    key: McpKey,
+    pub(super) key: McpKey,
     pub(super) session: Arc<McpSession>,
     pub(super) life: Arc<Life>,
     pub(super) seen: Seen,
@@ -108,6 +108,7 @@ pub(super) fn note(
         && let Some(change) = Change::of(body.bytes())
     {
         named.session.subscribe(change);
+        sessions.touch(named.key);
     }
     let Some(id) = response.headers().get(&SESSION) else {
         return;
@@ -135,7 +136,7 @@ pub(super) fn note(
     sessions.open(call.route.account(), id, news);
 }
 
-fn agent(call: &Call) -> Option<SessionId> {
+pub(super) fn agent(call: &Call) -> Option<SessionId> {
     call.session.as_ref().map(|session| session.id())
 }
 
@@ -152,7 +153,11 @@ pub(super) enum Name {
     /// What the agent wrote.
     AsWritten,
     /// Something else, or nothing.
-    Other(Option<HeaderValue>),
+    Other {
+        id: Option<HeaderValue>,
+        /// The revision in the place of the one that the agent was told.
+        revision: Option<HeaderValue>,
+    },
 }
 
 impl Name {
@@ -160,7 +165,10 @@ impl Name {
     pub(super) fn of(named: Option<&Named>) -> Self {
         match named.filter(|named| named.is_renamed()) {
             None => Self::AsWritten,
-            Some(named) => Self::Other(named.life.id.clone()),
+            Some(named) => Self::Other {
+                id: named.life.id.clone(),
+                revision: named.life.revision.clone(),
+            },
         }
     }
 }

@@ -32,6 +32,7 @@ mod replay;
 mod request;
 mod resume;
 mod sse;
+mod standin;
 mod trouble;
 
 /// What one server thread has of its own.

@@ -5,26 +5,30 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
+use actix_web::http::header::HeaderValue as LocalValue;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::Worker;
 use super::admit::Call;
+use super::credential;
 use super::forward::{drain, is_event_stream};
 use super::mcp::{Name, Named, SESSION, epoch};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
-use super::trouble::problem;
+use super::trouble::{problem, transport_problem};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::{
-    Course, INITIALIZED, LONGEST_ANSWER, LONGEST_WELCOME, Likeness, LossOf, Welcome, is_lost,
-    is_suspicious,
+    Attempts, Course, INITIALIZED, LONGEST_ANSWER, LONGEST_WELCOME, Likeness, LossOf, Welcome,
+    is_lost, is_suspicious,
 };
-use crate::transport::{self, Connection, RequestBody, ResponseBody, UpstreamTransport};
+use crate::transport::{
+    self, Connection, ForwardError, RequestBody, ResponseBody, UpstreamTransport,
+};
 
 /// How long a whole handshake may take: less than agents wait for one call.
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -33,7 +37,8 @@ const SUBSCRIPTIONS: Duration = Duration::from_secs(5);
 /// How long the reason of a refusal may take.
 const LOOK: Duration = Duration::from_secs(1);
 
-const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The field that names the revision that was agreed on.
+pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// The field that resumes a stream.
 pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -49,6 +54,9 @@ pub(super) async fn prepare(
     proof: &Proof,
 ) -> Result<(), Problem> {
     let Some(named) = named else { return Ok(()) };
+    if named.session.is_waiting() {
+        return Box::pin(begin(worker, request, call, named, proof)).await;
+    }
     let fits = match named.compare(proof) {
         Likeness::Same => true,
         Likeness::Other => false,
@@ -63,6 +71,38 @@ pub(super) async fn prepare(
         Ok(())
     } else {
         Err(problem(call, Code::McpSession))
+    }
+}
+
+/// Opens a session that the upstream knows nothing of yet, because it could not be asked when its
+/// agent shook hands.
+async fn begin(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: &Call,
+    named: &mut Named,
+    proof: &Proof,
+) -> Result<(), Problem> {
+    let mut opened = open(worker, request, call, named, proof).await;
+    if let (Err(Unopened::Rejected), Proof::Held(used)) = (&opened, proof) {
+        let rejected = Some(used.generation);
+        let fresh = credential::obtain(&worker.state, &call.route, None, rejected).await;
+        let fresh = fresh.map_err(|error| {
+            let now = worker.state.clock.now();
+            Problem::of_credential(call.route.account(), &error, now)
+        })?;
+        named.look_again();
+        opened = open(worker, request, call, named, &Proof::Held(fresh)).await;
+    }
+    match opened {
+        Ok(()) => Ok(()),
+        Err(Unopened::Unreachable(error)) => {
+            Err(transport_problem(&call.route, call.max_body, error))
+        }
+        Err(Unopened::Rejected) => Err(problem(call, Code::UpstreamRejected)
+            .with("detail", "it rejects the handshake of this session")),
+        Err(Unopened::Left | Unopened::Refused) => Err(problem(call, Code::UpstreamUnreachable)
+            .because("it does not open a session for this agent now")),
     }
 }
 
@@ -105,15 +145,43 @@ async fn renew(
     named: &mut Named,
     proof: &Proof,
 ) -> bool {
+    open(worker, request, call, named, proof).await.is_ok()
+}
+
+/// Why a session was not opened.
+pub(super) enum Unopened {
+    /// It was not tried.
+    Left,
+    /// The upstream wants another credential.
+    Rejected,
+    /// It cannot be reached.
+    Unreachable(ForwardError),
+    /// It does not open one like it.
+    Refused,
+}
+
+/// Opens a session anew, or for the first time.
+pub(super) async fn open(
+    worker: &Worker,
+    request: &HttpRequest,
+    call: &Call,
+    named: &mut Named,
+    proof: &Proof,
+) -> Result<(), Unopened> {
     let Some(hello) = named.session.hello.clone() else {
-        return false;
+        return Err(Unopened::Left);
     };
     let session = std::sync::Arc::clone(&named.session);
     let mut turn = session.turn().await;
     let present = session.seen(&session.life());
     let now = worker.state.clock.now();
-    match turn.course(named.seen, present, now) {
-        Course::Leave => return false,
+    let course = if session.is_waiting() {
+        Attempts::first(named.seen, present)
+    } else {
+        turn.course(named.seen, present, now)
+    };
+    match course {
+        Course::Leave => return Err(Unopened::Left),
         Course::Repeat => {}
         Course::Open => {
             let upstream = call.route.account();
@@ -123,28 +191,40 @@ async fn renew(
                 call,
                 proof,
             };
-            let opened = timeout(HANDSHAKE, tools.open(hello)).await.ok().flatten();
-            let Some(opened) = opened else {
-                warn!(%upstream, "an MCP session was lost and could not be opened anew");
-                session.fail(&turn);
-                return false;
+            let opened = timeout(HANDSHAKE, tools.open(hello, session.stood_in)).await;
+            let opened = opened.unwrap_or(Err(Unopened::Unreachable(ForwardError::TimedOut)));
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(why) => {
+                    if !session.is_waiting() {
+                        warn!(%upstream, "an MCP session was lost and could not be opened anew");
+                    }
+                    session.fail(&turn);
+                    return Err(why);
+                }
             };
             let until = Instant::now() + SUBSCRIPTIONS;
             for message in session.resubscribe() {
                 let asking = tools.ask(message.into(), Some(&opened), Connection::Any);
                 match timeout_at(until, asking).await {
-                    Ok(Some(answer)) => drain(answer).await,
-                    Ok(None) => {}
+                    Ok(Ok(answer)) => drain(answer).await,
+                    Ok(Err(_)) => {}
                     Err(_) => break,
                 }
             }
-            session.begin(&turn, opened.id, epoch(proof));
-            info!(%upstream, "an MCP session was opened anew");
+            let how = if session.is_waiting() {
+                "at last"
+            } else {
+                "anew"
+            };
+            session.begin(&turn, opened.id, Some(opened.revision), epoch(proof));
+            worker.state.ledger.mcp().touch(named.key);
+            info!(%upstream, "an MCP session was opened {how}");
         }
     }
     drop(turn);
     named.look_again();
-    true
+    Ok(())
 }
 
 /// A session as it was opened.
@@ -162,31 +242,40 @@ struct Tools<'a> {
 }
 
 impl Tools<'_> {
-    /// Shakes hands.
-    async fn open(&self, hello: Bytes) -> Option<Begun> {
+    /// Shakes hands; in any revision where the agent was told one before the server was asked.
+    async fn open(&self, hello: Bytes, any_revision: bool) -> Result<Begun, Unopened> {
+        let away = Unopened::Unreachable;
         // Connections that served the lost session may be as dead as it is.
-        let mut answer = self.ask(hello, None, Connection::New).await?;
-        if !answer.status().is_success() {
-            return None;
+        let mut answer = self.ask(hello, None, Connection::New).await.map_err(away)?;
+        match answer.status() {
+            status if status.is_success() => {}
+            StatusCode::UNAUTHORIZED => return Err(Unopened::Rejected),
+            _ => return Err(Unopened::Refused),
         }
-        let Welcome::Revision(revision) = welcome(&mut answer).await? else {
-            return None;
+        let Some(Welcome::Revision(revision)) = welcome(&mut answer).await else {
+            return Err(Unopened::Refused);
         };
         // The agent goes on in the revision of its own handshake.
         let spoken = self.request.headers().get(REVISION.as_str());
-        if spoken.is_some_and(|spoken| spoken.as_bytes() != revision.as_bytes()) {
-            return None;
+        let other = |spoken: &LocalValue| spoken.as_bytes() != revision.as_bytes();
+        if !any_revision && spoken.is_some_and(other) {
+            return Err(Unopened::Refused);
         }
         let begun = Begun {
             id: answer.headers().get(&SESSION).cloned(),
-            revision: HeaderValue::from_str(&revision).ok()?,
+            revision: HeaderValue::from_str(&revision).map_err(|_| Unopened::Refused)?,
         };
         drain(answer).await;
         let initialized = Bytes::from_static(INITIALIZED.as_bytes());
-        let answer = self.ask(initialized, Some(&begun), Connection::Any).await?;
+        let asking = self.ask(initialized, Some(&begun), Connection::Any);
+        let answer = asking.await.map_err(away)?;
         let agreed = answer.status().is_success();
         drain(answer).await;
-        agreed.then_some(begun)
+        if agreed {
+            Ok(begun)
+        } else {
+            Err(Unopened::Refused)
+        }
     }
 
     /// Sends a message, in the session where there is one.
@@ -195,8 +284,11 @@ impl Tools<'_> {
         message: Bytes,
         session: Option<&Begun>,
         connection: Connection,
-    ) -> Option<Response<ResponseBody>> {
-        let name = Name::Other(session.and_then(|begun| begun.id.clone()));
+    ) -> Result<Response<ResponseBody>, ForwardError> {
+        let name = Name::Other {
+            id: session.and_then(|begun| begun.id.clone()),
+            revision: None,
+        };
         let body = RequestBody::whole(message);
         let mut request = outgoing(
             self.worker,
@@ -221,7 +313,7 @@ impl Tools<'_> {
             limits: self.call.route.spec.limits,
             connection,
         };
-        self.worker.transport.send(sent).await.ok()
+        self.worker.transport.send(sent).await
     }
 }
 

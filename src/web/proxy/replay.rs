@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::super::routes::{Kept, RouteEntry};
 use crate::ledger::SessionCell;
+use crate::model::mcp::standin::without_answer;
 use crate::transport::{BodyLost, RequestBody};
 
 use std::sync::Arc;
@@ -86,6 +87,23 @@ impl Outbound {
         }
         let body = RequestBody::streamed(stream(payload, session.cloned(), longest), length);
         Ok(Self::Once(Some(body)))
+    }
+
+    /// That of a request without one.
+    pub(super) fn empty() -> Self {
+        Self::Whole {
+            bytes: Bytes::new(),
+            _kept: None,
+        }
+    }
+
+    /// Takes out what a program answers to our question for a sign-in.
+    pub(super) fn hide_answer(&mut self) {
+        if let Self::Whole { bytes, .. } = self
+            && let Some(bare) = without_answer(bytes)
+        {
+            *bytes = bare.into();
+        }
     }
 
     /// The body for one more sending.

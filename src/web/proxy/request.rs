@@ -13,6 +13,7 @@ use super::super::routes::AgentName;
 use super::Worker;
 use super::admit::Call;
 use super::mcp::{Name, SESSION};
+use super::repair::REVISION;
 use crate::ledger::Published;
 use crate::model::route;
 use crate::transport::RequestBody;
@@ -79,9 +80,15 @@ pub(super) fn outgoing(
             headers.insert(spec.header.clone(), value.clone());
         }
     }
-    if let Name::Other(id) = name {
+    if let Name::Other { id, revision } = name {
         headers.remove(&SESSION);
         headers.extend(id.clone().map(|id| (SESSION, id)));
+        if let Some(revision) = revision
+            .as_ref()
+            .filter(|_| headers.contains_key(&REVISION))
+        {
+            headers.insert(REVISION, revision.clone());
+        }
     }
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = match *request.method() {

@@ -20,7 +20,7 @@ use super::Worker;
 use super::credential;
 use super::forward::is_event_stream;
 use super::mcp::{Named, SESSION, epoch};
-use super::repair::LAST_EVENT;
+use super::repair::{LAST_EVENT, REVISION};
 use super::request::Proof;
 use crate::ledger::{Life, McpSession, Published};
 use crate::model::id::Generation;
@@ -205,6 +205,9 @@ impl Asked {
         if let Some(life) = life {
             fields.remove(SESSION);
             fields.extend(life.id.clone().map(|id| (SESSION, id)));
+            if let Some(revision) = life.revision.clone() {
+                fields.insert(REVISION, revision);
+            }
         }
         fields.remove(LAST_EVENT);
         fields.extend(last.cloned().map(|last| (LAST_EVENT, last)));

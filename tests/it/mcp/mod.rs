@@ -4,4 +4,5 @@
 mod ownership;
 mod repair;
 mod server;
+mod standin;
 mod streams;

@@ -30,6 +30,10 @@ pub(super) struct Ways {
     pub(super) sessions: bool,
     /// Whether a session ends with the credential it was opened with.
     pub(super) one_credential: bool,
+    /// What it answers to some methods.
+    pub(super) results: BTreeMap<&'static str, Value>,
+    /// The only credential that it takes.
+    pub(super) only: Option<&'static str>,
     /// A method for which it knows no session at all.
     pub(super) never: Option<&'static str>,
     credentials: BTreeMap<String, String>,
@@ -45,6 +49,8 @@ impl Ways {
             events: false,
             sessions: true,
             one_credential: false,
+            results: BTreeMap::new(),
+            only: None,
             never: None,
             credentials: BTreeMap::new(),
         }
@@ -57,6 +63,10 @@ impl Ways {
     pub(super) fn answer(&mut self, request: &Message) -> Vec<u8> {
         let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let session = request.field("mcp-session-id").map(ToOwned::to_owned);
+        let credential = request.field("authorization");
+        if self.only.is_some_and(|only| credential != Some(only)) {
+            return answer("401 Unauthorized", "", "");
+        }
         if message["method"] == "initialize" {
             return self.open(request);
         }
@@ -72,7 +82,9 @@ impl Ways {
         if request.start.starts_with("DELETE") || message["id"].is_null() {
             return answer("202 Accepted", &field, "");
         }
-        let result = json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
+        let method = message["method"].as_str().unwrap_or_default();
+        let result = self.results.get(method).cloned().unwrap_or(json!({}));
+        let result = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
         answer("200 OK", &field, &result.to_string())
     }
 

@@ -1,5 +1,6 @@
 //! What users suffer from, played against real parts: one topic a module, one scenario a test.
 
+mod alive;
 mod burst;
 mod headers;
 mod limits;

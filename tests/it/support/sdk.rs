@@ -18,23 +18,43 @@ pub(crate) struct Sdk {
 impl Sdk {
     /// The TypeScript SDK.
     pub(crate) fn typescript(daemon: &Daemon, credential: &str) -> Self {
-        Self::start(daemon, credential, "node".into(), "ts_client.mjs")
+        Self::start(daemon, credential, "node".into(), "ts_client.mjs", &[])
     }
 
     /// The Python SDK.
     pub(crate) fn python(daemon: &Daemon, credential: &str) -> Self {
         let python = Self::parts().join(".venv/bin/python");
-        Self::start(daemon, credential, python, "py_client.py")
+        Self::start(daemon, credential, python, "py_client.py", &[])
+    }
+
+    /// Each of them, connected and listed, before any call; the Python SDK in both eras.
+    pub(crate) fn all_idle(daemon: &Daemon) -> [Self; 3] {
+        let python = Self::parts().join(".venv/bin/python");
+        let mint = |label: &str| daemon.mint(label).1;
+        let idle = ["--calls", "0"];
+        let auto = ["--calls", "0", "--mode", "auto"];
+        [
+            Self::start(daemon, &mint("ts"), "node".into(), "ts_client.mjs", &idle),
+            Self::start(daemon, &mint("py"), python.clone(), "py_client.py", &idle),
+            Self::start(daemon, &mint("auto"), python, "py_client.py", &auto),
+        ]
     }
 
     fn parts() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts")
     }
 
-    fn start(daemon: &Daemon, credential: &str, program: PathBuf, script: &str) -> Self {
+    fn start(
+        daemon: &Daemon,
+        credential: &str,
+        program: PathBuf,
+        script: &str,
+        more: &[&str],
+    ) -> Self {
         let mut child = Command::new(program)
             .arg(Self::parts().join(script))
             .args([&format!("{}/u/ev", daemon.url), "--interactive"])
+            .args(more)
             .env("DOORWARD_SESSION", credential)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -59,10 +79,16 @@ impl Sdk {
     }
 
     /// Tells it to do something, which must succeed.
-    pub(crate) fn does(&mut self, order: &str) {
-        writeln!(self.stdin, "{order}").expect("it reads");
-        let done = self.line();
+    pub(crate) fn does(&mut self, order: &str) -> Value {
+        let done = self.tries(order);
         assert_eq!(done["ok"], true, "{order}: {done}");
+        done
+    }
+
+    /// Tells it to do something, and what came of it.
+    pub(crate) fn tries(&mut self, order: &str) -> Value {
+        writeln!(self.stdin, "{order}").expect("it reads");
+        self.line()
     }
 }
 

@@ -2,10 +2,14 @@
 //! whose first handshake fails is lost for the whole session (decision D10); so the handshake and
 //! the lists are answered here, and a call carries the words. What is decided: who answers what.
 
+mod answers;
+mod elicit;
 mod stub;
 mod wanted;
 
-pub use stub::{ANNOUNCEMENTS, TOOL, fleeting, over, result};
+pub use answers::{Answers, LONGEST_KEPT, Question, Topic, result_of};
+pub use elicit::{Elicitation, can_ask, completion, without_answer};
+pub use stub::{ANNOUNCEMENTS, TOOL, over, result, unsigned};
 pub use wanted::{List, Wanted, Wants};
 
 use wanted::revision_of;
@@ -75,8 +79,12 @@ pub enum Part {
 pub fn part(wanted: &Wanted, standing: Standing, absence: Absence) -> Part {
     match wanted {
         Wanted::Hello | Wanted::Discover => Part::Stand,
-        Wanted::List(_) if standing == Standing::Open => Part::Remember,
-        Wanted::List(_) => Part::Stand,
+        Wanted::List(_) => match (standing, absence) {
+            (Standing::Waiting, _) | (Standing::None, Absence::Person) => Part::Stand,
+            // It may be a moment's trouble of an agent that has the real list, and that nobody
+            // could tell of a change later.
+            (Standing::None, Absence::Passing) | (Standing::Open, _) => Part::Remember,
+        },
         Wanted::Ping if standing != Standing::None => Part::Agree,
         Wanted::Subscribe(change) if standing == Standing::Waiting => {
             Part::Subscribe(change.clone())

@@ -70,10 +70,18 @@ fn list(list: List, params: &Value, upstream: &str, why: &str) -> Value {
 }
 
 /// Makes a result of the stateless revisions one that nobody keeps (2026-07-28, caching).
-pub fn fleeting(result: &mut Value) {
+pub(super) fn fleeting(result: &mut Value) {
     result["resultType"] = "complete".into();
     result["ttlMs"] = 0.into();
     result["cacheScope"] = "private".into();
+}
+
+/// What a call of the stand-in is told while it is needed: it asked for the way, so it gets the
+/// link as well.
+pub fn unsigned(why: &str, link: Option<&str>) -> Value {
+    let link = link.map_or_else(String::new, |link| format!(" Or open this link: {link}"));
+    let text = format!("{why}.{link}");
+    json!({ "content": [{ "type": "text", "text": text }], "isError": true })
 }
 
 /// What a call of the stand-in is told when it is not needed any more.
@@ -84,7 +92,7 @@ pub fn over(upstream: &str) -> Value {
 
 /// The revision that is agreed on: the one that was asked for where it exists, else the newest
 /// (MCP 2025-11-25 lifecycle, Version Negotiation).
-fn revision(params: &Value) -> &'static str {
+pub(super) fn revision(params: &Value) -> &'static str {
     let asked = params["protocolVersion"].as_str();
     let known = REVISIONS.into_iter().find(|known| asked == Some(*known));
     known.unwrap_or(REVISIONS[0])

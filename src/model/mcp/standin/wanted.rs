@@ -15,7 +15,10 @@ pub(super) fn revision_of(params: &Value) -> Option<&str> {
 }
 
 /// The lists of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum List {
     /// `tools/list`
     Tools,
