@@ -7,7 +7,8 @@
 //! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
 //!
 //! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `process`,
-//! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those;
+//! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` and
+//! `credential` know those;
 //! `actor` knows the ledger; `web`, `ctl` and `run` are the edges; `daemon`, `demo` and `cli` wire it all.
 //! `tests/it/layers.rs` fails on a breach.
 
@@ -18,6 +19,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;

@@ -108,6 +108,17 @@ pub struct FinishLogin(pub Arc<str>);
 pub struct Logout {
     /// Leave the provider alone.
     pub local: bool,
+    /// What becomes of a registration that nobody uses any more.
+    pub client: ClientFate,
+}
+
+/// What becomes of a client that was registered for a sign-in which is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFate {
+    /// It stays for the next sign-in.
+    Keep,
+    /// It is deleted at the server (RFC 7592 §2.3) if no other sign-in uses it.
+    GiveBack,
 }
 
 /// What a sign-out did.

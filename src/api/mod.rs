@@ -59,6 +59,11 @@ pub mod path {
         format!("{UPSTREAMS}/{account}/refresh")
     }
 
+    /// `PUT` [`super::SetSecret`]: [`super::UpstreamDetail`].
+    pub fn secret(name: &str) -> String {
+        format!("{UPSTREAMS}/{name}/secret")
+    }
+
     /// `POST`: [`super::TestReport`].
     pub fn test(account: &str) -> String {
         format!("{UPSTREAMS}/{account}/test")

@@ -304,7 +304,7 @@ pub struct AddUpstream {
     /// What people call it.
     #[serde(default)]
     pub label: Option<String>,
-    /// `oauth` or `none`; without it `oauth`.
+    /// `oauth`, `none`, `static` or `passthrough`; without it `oauth`.
     #[serde(default)]
     pub auth: Option<String>,
     /// The scopes to ask for.
@@ -316,6 +316,14 @@ pub struct AddUpstream {
     /// Whether it may be plain `http` outside this machine.
     #[serde(default)]
     pub allow_http: bool,
+}
+
+/// Hands over the secret of an upstream.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecret {
+    /// The secret.
+    pub secret: String,
 }
 
 /// Asks for a change of an upstream.

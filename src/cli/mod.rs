@@ -8,6 +8,7 @@ mod local;
 mod login;
 mod logs;
 mod run;
+mod secret;
 mod start;
 #[cfg(test)]
 mod tests;

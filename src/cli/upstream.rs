@@ -6,7 +6,7 @@ use toml_edit::{InlineTable, Value};
 
 use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
-use super::{local, start};
+use super::{local, secret, start};
 use crate::api::{self, AddUpstream, ChangeUpstream, UpstreamDetail, Upstreams};
 use crate::config::{self, EditError, Edition};
 use crate::ctl::{self, Fault, Outcome};
@@ -21,8 +21,10 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             let name = &asked.name;
             let (screen, tick) = (&ctl.screen, ctl.screen.tick());
             screen.out(format!("{tick} Added {name}"));
-            if asked.auth == AuthForm::Oauth {
-                screen.hint(format!("doorward login {name}"));
+            match asked.auth {
+                AuthForm::Oauth => screen.hint(format!("doorward login {name}")),
+                AuthForm::Static => screen.hint(format!("doorward upstream set-secret {name}")),
+                AuthForm::Passthrough | AuthForm::None => {}
             }
             Ok(0)
         }
@@ -48,6 +50,7 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             let outcome = remove(context, &asked.name).await;
             spelled(ctl, outcome, Some(&asked.name)).await
         }
+        UpstreamCommand::SetSecret(asked) => secret::set(context, &asked.name).await,
         UpstreamCommand::Enable(asked) => switch(context, &asked.name, true).await,
         UpstreamCommand::Disable(asked) => switch(context, &asked.name, false).await,
         UpstreamCommand::Rename(asked) => {
@@ -80,6 +83,8 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<()
     let auth = match asked.auth {
         AuthForm::Oauth => None,
         AuthForm::None => Some("none".to_owned()),
+        AuthForm::Static => Some("static".to_owned()),
+        AuthForm::Passthrough => Some("passthrough".to_owned()),
     };
     if context.running().await?.is_some() {
         let request = AddUpstream {
@@ -134,6 +139,15 @@ fn settings(asked: &UpstreamAddArgs, headers: &[(String, String)]) -> Vec<(&'sta
     match asked.auth {
         AuthForm::None => {
             auth.insert("kind", "none".into());
+        }
+        AuthForm::Passthrough => {
+            auth.insert("kind", "passthrough".into());
+        }
+        AuthForm::Static => {
+            auth.insert("kind", "static".into());
+            let mut place = InlineTable::new();
+            place.insert("keyring", asked.name.as_str().into());
+            auth.insert("secret", place.into());
         }
         AuthForm::Oauth if asked.scopes.is_empty() => {}
         AuthForm::Oauth => {

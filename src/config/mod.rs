@@ -9,10 +9,10 @@ mod kinds;
 mod mistake;
 mod raw;
 mod read;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unattended;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -24,6 +24,7 @@ pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
 pub use types::*;
+pub use unattended::*;
 pub use upstream::*;
 
 use crate::model::catalogue::Code;

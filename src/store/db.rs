@@ -17,7 +17,8 @@ pub(super) const INTENTS: Table = TableDefinition::new("intents");
 pub(super) const SIGNED_OUT: Table = TableDefinition::new("signed_out");
 pub(super) const CLIENTS: Table = TableDefinition::new("clients");
 pub(super) const SESSIONS: Table = TableDefinition::new("sessions");
-const SEALED: [Table; 5] = [GRANTS, INTENTS, SIGNED_OUT, CLIENTS, SESSIONS];
+pub(super) const SECRETS: Table = TableDefinition::new("secrets");
+const SEALED: [Table; 6] = [GRANTS, INTENTS, SIGNED_OUT, CLIENTS, SESSIONS, SECRETS];
 const META: Table = TableDefinition::new("meta");
 
 const META_SCHEMA: &str = "schema";

@@ -10,7 +10,7 @@ use redb::{Durability, TableHandle};
 use sha2::{Digest, Sha256};
 
 use super::SessionNote;
-use super::db::{self, CLIENTS, Database, GRANTS, INTENTS, SESSIONS, SIGNED_OUT, Table};
+use super::db::{self, CLIENTS, Database, GRANTS, INTENTS, SECRETS, SESSIONS, SIGNED_OUT, Table};
 use super::error::StoreError;
 use super::record::Stored;
 use super::seal::Sealer;
@@ -19,7 +19,7 @@ use crate::model::id::{AccountRef, SessionId};
 use crate::model::record::{
     ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord,
 };
-use crate::model::secret::RefreshToken;
+use crate::model::secret::{ClientSecret, RefreshToken};
 use crate::model::time::Timestamp;
 
 /// How much of the sessions' last uses a crash may lose.
@@ -142,6 +142,24 @@ impl Records {
         })
     }
 
+    pub(super) fn secret(&mut self, item: &str) -> Result<Option<ClientSecret>, StoreError> {
+        let found = self.file.get(SECRETS, item)?;
+        found
+            .map(|sealed| {
+                let secret = self.unsealed(SECRETS, item, &sealed);
+                secret.ok_or_else(|| StoreError::Backend(format!("{item} cannot be read")))
+            })
+            .transpose()
+    }
+
+    pub(super) fn put_secret(
+        &mut self,
+        item: &str,
+        secret: &ClientSecret,
+    ) -> Result<(), StoreError> {
+        self.put(SECRETS, item, secret)
+    }
+
     pub(super) fn sessions(&mut self) -> Result<Vec<SessionRecord>, StoreError> {
         self.all(SESSIONS)
     }
@@ -202,7 +220,8 @@ impl Records {
             + self.broken::<RefreshIntent>(INTENTS)?
             + self.broken::<SignedOutRecord>(SIGNED_OUT)?
             + self.broken::<ClientRecord>(CLIENTS)?
-            + self.broken::<SessionRecord>(SESSIONS)?)
+            + self.broken::<SessionRecord>(SESSIONS)?
+            + self.broken::<ClientSecret>(SECRETS)?)
     }
 
     /// Makes everything durable and closes the file.

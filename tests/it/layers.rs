@@ -16,10 +16,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["model", "clock", "paths"]),
     ("oauth", &["model", "clock", "http"]),
     ("ledger", &["model", "clock"]),
+    ("credential", &["model", "clock", "config", "store"]),
     (
         "actor",
         &[
-            "model", "clock", "process", "config", "store", "oauth", "ledger",
+            "model",
+            "clock",
+            "process",
+            "config",
+            "store",
+            "oauth",
+            "ledger",
+            "credential",
         ],
     ),
     (

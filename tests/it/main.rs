@@ -28,4 +28,5 @@ mod support;
 mod tls;
 mod transport;
 mod trial;
+mod unattended;
 mod upstreams;

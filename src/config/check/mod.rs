@@ -2,8 +2,10 @@
 //! that is wrong is noted.
 
 mod oauth;
+mod secret;
 mod server;
 mod sessions;
+mod unattended;
 mod upstream;
 
 use std::collections::BTreeMap;

@@ -163,6 +163,11 @@ catalogue! {
         "the token this agent sent to {upstream} has expired",
         "its `exp` passed {ago}",
         "sign in again in the agent";
+    TokenMissing "token_missing" 401 / -31025, AfterUser, exit 1:
+        "this agent sent no token for {upstream}",
+        "doorward passes the agent's own token on, in `Authorization`, and its own credential \
+         goes into `Doorward-Session`",
+        "sign in to the upstream in the agent";
     UpstreamUnreachable "upstream_unreachable" 502 / -31030, Safe, exit 8:
         "{upstream} cannot be reached",
         "{detail}",
@@ -299,6 +304,10 @@ catalogue! {
         "there is already an upstream called {name}",
         "it points to {url}",
         "choose another name, or first: doorward upstream remove {name}";
+    SecretElsewhere "secret_elsewhere" 409 / , No, exit 1:
+        "{upstream} does not keep its secret in doorward",
+        "{detail}",
+        "change it there, then: doorward ctl refresh {upstream}";
     NoSignIn "no_sign_in" 409 / , No, exit 1:
         "{upstream} does not use sign-in",
         "its kind of authentication is `{kind}`",

@@ -21,6 +21,7 @@ use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
 mod mint;
+mod secret;
 mod sessions;
 mod sign_in;
 mod upstreams;
@@ -157,6 +158,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route(
             "/api/v1/upstreams/{account}/refresh",
             web::post().to(sign_in::refresh),
+        )
+        .route(
+            "/api/v1/upstreams/{account}/secret",
+            web::put().to(secret::set),
         )
         .route(
             "/api/v1/upstreams/{account}/test",

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::{Answer, Control, Refused, named, view, views};
 use crate::actor::login::{LoginOptions, LoginOutcome, LoginStarted};
-use crate::actor::{AwaitLogin, BeginLogin, ForceRefresh, Logout, LogoutReport};
+use crate::actor::{AwaitLogin, BeginLogin, ClientFate, ForceRefresh, Logout, LogoutReport};
 use crate::api::{self, Moment};
 use crate::config::Browser;
 use crate::model::catalogue::{Code, Problem};
@@ -108,13 +108,21 @@ pub(super) async fn logout(
         return Err(Refused(
             Problem::new(Code::NoSignIn)
                 .with("upstream", &account)
-                .with("kind", "none"),
+                .with("kind", upstream.auth.kind()),
         ));
     }
-    let local = options.into_inner().unwrap_or_default().local;
+    let options = options.into_inner().unwrap_or_default();
+    let logout = || Logout {
+        local: options.local,
+        client: if options.keep_client {
+            ClientFate::Keep
+        } else {
+            ClientFate::GiveBack
+        },
+    };
     let report = control
         .directory
-        .send(&account, || Logout { local })
+        .send(&account, logout)
         .await?
         .map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
     let (provider, detail) = match report {
@@ -131,11 +139,11 @@ pub(super) async fn logout(
 
 pub(super) async fn refresh(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
     let (upstream, account) = named(&control, &asked)?;
-    if upstream.auth.oauth().is_none() {
+    if !upstream.auth.is_managed() {
         return Err(Refused(
             Problem::new(Code::NoSignIn)
                 .with("upstream", &account)
-                .with("kind", "none"),
+                .with("kind", upstream.auth.kind()),
         ));
     }
     let waiter = control.directory.next_waiter();
