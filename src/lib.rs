@@ -6,7 +6,7 @@
 //! [`model::refresh`] (what a refresh does next), [`ledger`] (what the warm path reads),
 //! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
 //!
-//! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `process`,
+//! Modules import downwards only: `model` and `egress` know nothing of the others; `clock`, `paths`, `process`,
 //! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` and
 //! `credential` know those;
 //! `actor` knows the ledger; `web`, `ctl` and `run` are the edges; `daemon`, `demo` and `cli` wire it all.
@@ -23,6 +23,7 @@ pub mod credential;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;
+pub mod egress;
 pub mod http;
 pub mod ledger;
 pub mod model;

@@ -7,6 +7,7 @@ mod edit;
 mod env;
 mod kinds;
 mod mistake;
+mod proxy;
 mod raw;
 mod read;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
+pub use proxy::Proxy;
 pub use types::*;
 pub use unattended::*;
 pub use upstream::*;

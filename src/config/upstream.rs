@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::{ClientCredentials, Exec, Passthrough, SecretSource, Static};
+use super::{ClientCredentials, Exec, Passthrough, Proxy, SecretSource, Static};
 use crate::model::id::{AccountName, AccountRef, UpstreamName};
 use crate::model::record::ClientAuth;
 
@@ -51,6 +51,8 @@ pub struct Upstream {
     pub via: bool,
     /// What TLS needs beyond the trust store of the system.
     pub tls: Tls,
+    /// The way out to it and to its authorization server.
+    pub proxy: Proxy,
 }
 
 impl Upstream {

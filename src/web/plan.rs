@@ -127,6 +127,7 @@ fn of_upstream(config: &Config, upstream: &Upstream, platform: &TlsTrust) -> Vec
                 Auth::Static(stored) => stored.header.clone(),
                 _ => http::header::AUTHORIZATION,
             },
+            egress: upstream.proxy.egress(),
             fields: upstream.headers.clone(),
             agent_name: match upstream.user_agent {
                 UserAgent::Append => AgentName::Append,

@@ -201,7 +201,11 @@ impl Handler<Reconfigure> for TokenManager {
 
     fn handle(&mut self, _: Reconfigure, _: &mut Self::Context) {
         let config = self.deps.config.load_full();
-        self.upstream = config.upstreams.get(&self.account.upstream).cloned();
+        let upstream = config.upstreams.get(&self.account.upstream).cloned();
+        if upstream != self.upstream {
+            self.authority = (self.deps.authority)(upstream.as_deref());
+            self.upstream = upstream;
+        }
         let (policy, retry) = policies(&self.deps);
         self.machine.set_policy(policy, retry);
     }

@@ -67,7 +67,7 @@ impl TokenManager {
         let upstream = config.upstreams.get(&account.upstream).cloned();
         let (policy, retry) = policies(&deps);
         let slot = deps.ledger.slot(&account);
-        let authority = (deps.authority)();
+        let authority = (deps.authority)(upstream.as_deref());
         Self {
             account,
             upstream,

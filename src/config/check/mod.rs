@@ -2,6 +2,7 @@
 //! that is wrong is noted.
 
 mod oauth;
+mod proxy;
 mod secret;
 mod server;
 mod sessions;
@@ -44,7 +45,7 @@ pub(super) fn config(
         compat: compat(top.table("compat")),
         ..Config::default()
     };
-    let defaults = upstream::defaults(top.table("defaults"));
+    let defaults = upstream::defaults(top.table("defaults"), variables);
     for (name, section) in top.named::<UpstreamName>("upstreams") {
         let read = upstream::upstream(&name, section, &defaults, variables, &config.server);
         if let Some(upstream) = read {

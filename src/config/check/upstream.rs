@@ -8,12 +8,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
+use super::proxy::proxy;
 use super::{file, oauth};
 use crate::config::kinds::{COUNT, DURATION, Kind, LIST, TEXT, Variables, YES, expand, text, word};
 use crate::config::raw::Node;
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Account, Auth, ClientCertificate, Server, Tls, Upstream, UpstreamUrl, UserAgent,
+    Account, Auth, ClientCertificate, Proxy, Server, Tls, Upstream, UpstreamUrl, UserAgent,
 };
 use crate::model::id::{AccountName, UpstreamName};
 
@@ -25,6 +26,7 @@ pub(super) struct Defaults {
     concurrency: usize,
     user_agent: UserAgent,
     via: bool,
+    proxy: Proxy,
 }
 
 const USER_AGENT: Kind<'static, UserAgent> = Kind {
@@ -41,7 +43,11 @@ const USER_AGENT: Kind<'static, UserAgent> = Kind {
     },
 };
 
-pub(super) fn defaults(mut section: Section<'_>) -> Defaults {
+pub(super) fn defaults(mut section: Section<'_>, variables: &Variables) -> Defaults {
+    let way = Kind {
+        shape: "text",
+        parse: &|node: &Node| proxy(node, variables),
+    };
     let defaults = Defaults {
         connect: section.read("connect_timeout", "5s", DURATION),
         first_byte: section.read("first_byte_timeout", "60s", DURATION),
@@ -49,9 +55,9 @@ pub(super) fn defaults(mut section: Section<'_>) -> Defaults {
         concurrency: section.read("max_concurrency", "64", COUNT),
         user_agent: section.read("user_agent", "append", USER_AGENT),
         via: section.read("via", "true", YES),
+        proxy: section.read("proxy", "env", way),
     };
     section.later("forward_headers");
-    section.later("proxy");
     section.finish();
     defaults
 }
@@ -69,7 +75,11 @@ pub(super) fn upstream(
     let usable = auth.is_some();
     let accounts = accounts(&mut section);
     let default_account = default_account(&mut section, &accounts);
-    for key in ["tools", "forward_headers", "proxy"] {
+    let way = Kind {
+        shape: "text",
+        parse: &|node: &Node| proxy(node, variables),
+    };
+    for key in ["tools", "forward_headers"] {
         section.later(key);
     }
     let upstream = Upstream {
@@ -90,6 +100,7 @@ pub(super) fn upstream(
         user_agent: section.inherited("user_agent", &defaults.user_agent, USER_AGENT),
         via: section.inherited("via", &defaults.via, YES),
         tls: tls(section.table("tls"), variables),
+        proxy: section.inherited("proxy", &defaults.proxy, way),
         auth: auth.unwrap_or(Auth::None),
     };
     section.finish();

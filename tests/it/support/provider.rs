@@ -199,7 +199,7 @@ impl World {
             ledger: Arc::new(Ledger::new()),
             store,
             config: Arc::new(ArcSwap::from_pointee(config)),
-            authority: Arc::new(move || {
+            authority: Arc::new(move |_| {
                 Rc::new(Prompted {
                     present: present.clone(),
                     revoking: Arc::clone(&gates),

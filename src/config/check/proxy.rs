@@ -1,0 +1,49 @@
+//! `proxy`: the way out.
+
+use url::Url;
+
+use crate::config::Proxy;
+use crate::config::kinds::{Variables, text};
+use crate::config::raw::Node;
+use crate::config::read::Wrong;
+
+/// "env", "off", or the address of a proxy.
+pub(super) fn proxy(node: &Node, variables: &Variables) -> Result<Proxy, Wrong> {
+    match text(node)?.as_str() {
+        "off" => Ok(Proxy::default()),
+        "env" => {
+            let of = |names: [&str; 2]| {
+                let found = names.into_iter().find_map(|name| variables.get(name));
+                found.map(String::as_str).unwrap_or_default()
+            };
+            match of(["HTTPS_PROXY", "https_proxy"]) {
+                "" => Ok(Proxy::default()),
+                address => address_of(address)
+                    .map(|address| Proxy::through(address, of(["NO_PROXY", "no_proxy"])))
+                    .map_err(|_| {
+                        let note = "HTTPS_PROXY is set to something else than http://host:port";
+                        Wrong::new("cannot be used", note).help("write proxy = \"off\"")
+                    }),
+            }
+        }
+        address => address_of(address).map(|address| Proxy::through(address, "")),
+    }
+}
+
+/// An address with `http://`, which may be left out.
+fn address_of(written: &str) -> Result<String, Wrong> {
+    const DEMAND: &str = "must be \"env\", \"off\" or an address such as \"http://proxy:3128\"";
+    let full = if written.contains("://") {
+        written.to_owned()
+    } else {
+        format!("http://{written}")
+    };
+    match Url::parse(&full) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(full),
+        Ok(url) if url.has_host() => {
+            let note = format!("{} is no way to speak to a proxy here", url.scheme());
+            Err(Wrong::new(DEMAND, note))
+        }
+        _ => Err(Wrong::new(DEMAND, "this is none")),
+    }
+}
