@@ -160,7 +160,7 @@ impl TokenManager {
         let base = self.origin_of_pages();
         let entry = Arc::new(PendingEntry {
             account: self.account.clone(),
-            authorize_url,
+            authorize_url: authorize_url.clone(),
             cookie,
             expires,
         });
@@ -178,6 +178,7 @@ impl TokenManager {
         let former = self.sign_in.issuer.clone();
         let started = LoginStarted::Pending {
             url,
+            authorize_url,
             expires,
             host,
             moved_from: former.filter(|former| *former != login.facts.issuer),

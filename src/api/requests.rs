@@ -147,6 +147,17 @@ pub struct StartLogin {
     /// How long the sign-in may take, in seconds; without it, as configured.
     #[serde(default)]
     pub window_s: Option<u64>,
+    /// Whether the person will paste the address that the browser is sent back to.
+    #[serde(default)]
+    pub paste: bool,
+}
+
+/// Hands over the address that the browser was sent back to.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasteLogin {
+    /// As it stands in the browser.
+    pub url: String,
 }
 
 /// `doorward/login-started/v1`
@@ -169,6 +180,9 @@ pub struct LoginStarted {
     /// The issuer of the sign-in before, where it was another one.
     #[serde(default)]
     pub moved_from: Option<String>,
+    /// The provider's page itself, for who will paste where it leads to.
+    #[serde(default)]
+    pub authorize_url: Option<String>,
 }
 
 impl LoginStarted {
@@ -182,6 +196,7 @@ impl LoginStarted {
             browser,
             host: None,
             moved_from: None,
+            authorize_url: None,
         }
     }
 
@@ -195,6 +210,7 @@ impl LoginStarted {
             browser: None,
             host: None,
             moved_from: None,
+            authorize_url: None,
         }
     }
 }

@@ -42,6 +42,7 @@ async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome 
             scopes: asked.scopes,
             add_scopes: asked.add_scopes,
             window_s: asked.wait.map(|wait| wait.as_secs()),
+            paste: asked.paste,
         },
         no_browser: asked.no_browser,
     };

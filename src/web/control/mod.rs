@@ -152,6 +152,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::get().to(sign_in::login_progress),
         )
         .route(
+            "/api/v1/upstreams/{account}/login/paste",
+            web::post().to(sign_in::paste),
+        )
+        .route(
             "/api/v1/upstreams/{account}/logout",
             web::post().to(sign_in::logout),
         )
