@@ -507,5 +507,5 @@ fn the_example_is_right_and_says_the_defaults() {
         .map(|line| line.trim_start_matches("# "))
         .filter(|line| !line.ends_with(':') && *line != "#")
         .collect();
-    assert_eq!(good(&upstreams.join("\n")).upstreams.len(), 4);
+    assert_eq!(good(&upstreams.join("\n")).upstreams.len(), 8);
 }

@@ -22,6 +22,9 @@ pub enum SecretFault {
     /// It is not where it should be, in words for the entry `secret_unavailable`.
     #[error("{0}")]
     Unavailable(String),
+    /// Nobody has handed it over.
+    #[error("nothing is stored under the name {0}")]
+    NotStored(String),
     /// The command that prints it failed.
     #[error(transparent)]
     Command(#[from] CommandFault),
@@ -31,6 +34,7 @@ impl From<SecretFault> for TransientCause {
     fn from(fault: SecretFault) -> Self {
         match fault {
             SecretFault::Unavailable(why) => Self::Secret(why),
+            SecretFault::NotStored(item) => Self::NotStored(item),
             SecretFault::Command(fault) => Self::Command(fault),
         }
     }
@@ -49,9 +53,7 @@ pub async fn read(source: &SecretSource, store: &Store) -> Result<ClientSecret, 
         SecretSource::Stored(item) => {
             let found = store.secret(item).await;
             let found = found.map_err(|error| SecretFault::Unavailable(error.to_string()))?;
-            found.ok_or_else(|| {
-                SecretFault::Unavailable(format!("nothing is stored under the name {item}"))
-            })
+            found.ok_or_else(|| SecretFault::NotStored(item.clone()))
         }
         SecretSource::Command(command) => {
             let env = BTreeMap::new();

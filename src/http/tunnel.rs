@@ -32,8 +32,17 @@ pub(super) fn through(
             let mut tcp = HttpConnector::new();
             tcp.set_nodelay(true);
             let tunnel = proxy.tunnel(tcp).call(target).await;
-            let tunnel = tunnel.map_err(|error| failed(error.to_string()))?;
+            let tunnel = tunnel.map_err(|error| failed(innermost(&error)))?;
             Ok(Connection::new(info.request().clone(), tunnel.into_inner()))
         }
     })
+}
+
+/// The reason at the bottom: what the system or the proxy said.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut reason = error;
+    while let Some(inner) = reason.source() {
+        reason = inner;
+    }
+    reason.to_string()
 }

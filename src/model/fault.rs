@@ -77,6 +77,9 @@ pub enum TransientCause {
     /// A secret is not where the configuration says.
     #[error("{0}")]
     Secret(String),
+    /// Nobody has handed a secret over under this name.
+    #[error("nothing is stored under the name {0}")]
+    NotStored(String),
     /// The command that prints the credential failed.
     #[error(transparent)]
     Command(#[from] CommandFault),

@@ -27,6 +27,7 @@ mod run;
 mod scenarios;
 mod streaming;
 mod support;
+mod tenants;
 mod tls;
 mod transport;
 mod trial;

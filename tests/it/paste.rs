@@ -7,6 +7,48 @@ use serde_json::{Value, json};
 
 use crate::support::parts::{Daemon, Part};
 
+/// Signs in as a person would whose browser is on another machine; the exit code and the JSON.
+pub(crate) fn attempt(daemon: &Daemon, authority: &Part, arguments: &[&str]) -> (i32, Value) {
+    let mut login = daemon
+        .command()
+        .arg("login")
+        .args(arguments)
+        .args(["--paste", "-y", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut talk = BufReader::new(login.stderr.take().expect("piped"));
+    let mut page = String::new();
+    while !page.contains("code_challenge") {
+        page.clear();
+        assert!(talk.read_line(&mut page).expect("talk") > 0, "no page");
+    }
+    let walk = json!({"url": page.trim(), "deliver": false});
+    let walked = authority.tell("/sign-in", &walk);
+    let mut input = login.stdin.take().expect("piped");
+    writeln!(
+        input,
+        "{}",
+        walked["location"].as_str().expect("a way back")
+    )
+    .expect("read");
+    drop(input);
+    // The rest of the talk must be read, or the program waits for somebody to read it.
+    let mut rest = String::new();
+    talk.read_to_string(&mut rest).expect("talk");
+    let output = login.wait_with_output().expect("it ends");
+    let said = serde_json::from_slice(&output.stdout).unwrap_or(Value::String(rest));
+    (output.status.code().unwrap_or(-1), said)
+}
+
+/// The same for a sign-in that works.
+pub(crate) fn sign_in(daemon: &Daemon, authority: &Part, arguments: &[&str]) {
+    let (code, said) = attempt(daemon, authority, arguments);
+    assert_eq!(code, 0, "{said}");
+}
+
 #[test]
 fn the_address_that_the_browser_ended_on_finishes_a_sign_in() {
     let authority = Part::authorization_server(&json!({}));

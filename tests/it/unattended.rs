@@ -130,7 +130,7 @@ fn a_secret_that_was_handed_over_is_kept_sealed() {
     let agent = Agent::known(id, credential);
     let text = told(&daemon, &agent);
     assert!(
-        text.contains("nothing is stored under the name ev"),
+        text.contains("stored under the name ev. Next: doorward upstream set-secret ev"),
         "{text}"
     );
 
@@ -281,7 +281,7 @@ fn a_client_of_ours_signs_in_by_itself() {
     let upstream = Part::resource_server(&authority);
     let client = json!({
         "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
-        "token_endpoint_auth_method": "client_secret_basic", "scope": "mcp:read mcp:write",
+        "token_endpoint_auth_method": "client_secret_basic",
     });
     let registered = Exchange::post(&format!("{}/reg", authority.url), &client);
     assert_eq!(registered.status, 201, "{}", registered.body);

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::config::Proxy;
 use crate::config::kinds::{Variables, text};
-use crate::config::raw::Node;
+use crate::config::raw::{Node, Origin};
 use crate::config::read::Wrong;
 
 /// "env", "off", or the address of a proxy.
@@ -16,9 +16,17 @@ pub(super) fn proxy(node: &Node, variables: &Variables) -> Result<Proxy, Wrong> 
                 let found = names.into_iter().find_map(|name| variables.get(name));
                 found.map(String::as_str).unwrap_or_default()
             };
-            match of(["HTTPS_PROXY", "https_proxy"]) {
+            match of(NAMES) {
                 "" => Ok(Proxy::default()),
-                address => address_of(address)
+                address => match address_of(address) {
+                    Ok(address) => Ok(Proxy::through(address, of(["NO_PROXY", "no_proxy"]))),
+                    // Told of by `variable`: a default has no place in the file to point at.
+                    Err(_) if node.origin == Origin::Default => Ok(Proxy::default()),
+                    Err(_) => Err(unusable()),
+                },
+            }
+        }
+        address => address_of(address)
                     .map(|address| Proxy::through(address, of(["NO_PROXY", "no_proxy"])))
                     .map_err(|_| {
                         let note = "HTTPS_PROXY is set to something else than http://host:port";
@@ -28,6 +36,20 @@ pub(super) fn proxy(node: &Node, variables: &Variables) -> Result<Proxy, Wrong> 
         }
         address => address_of(address).map(|address| Proxy::through(address, "")),
     }
+}
+
+const NAMES: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+
+/// What is wrong with the proxy of the environment.
+pub(super) fn variable(variables: &Variables) -> Option<(&'static str, Wrong)> {
+    let set = |name: &&str| variables.get(*name).is_some_and(|value| !value.is_empty());
+    let name = NAMES.into_iter().find(set)?;
+    address_of(&variables[name]).err().map(|_| (name, unusable()))
+}
+
+fn unusable() -> Wrong {
+    let note = "HTTPS_PROXY is set to something else than http://host:port";
+    Wrong::new("cannot be used", note).help("write proxy = \"off\" below [defaults]")
 }
 
 /// An address with `http://`, which may be left out.

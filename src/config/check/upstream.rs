@@ -9,9 +9,9 @@ use http::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
 use super::proxy::proxy;
-use super::{file, oauth};
+use super::{file, oauth, proxy};
 use crate::config::kinds::{COUNT, DURATION, Kind, LIST, TEXT, Variables, YES, expand, text, word};
-use crate::config::raw::Node;
+use crate::config::raw::{Node, Origin};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
     Account, Auth, ClientCertificate, Proxy, Server, Tls, Upstream, UpstreamUrl, UserAgent,
@@ -48,6 +48,12 @@ pub(super) fn defaults(mut section: Section<'_>, variables: &Variables) -> Defau
         shape: "text",
         parse: &|node: &Node| proxy(node, variables),
     };
+    if section.written("proxy").is_none()
+        && let Some((name, wrong)) = proxy::variable(variables)
+    {
+        let origin = Origin::Variable(name.to_owned());
+        section.wrong("proxy", &origin, wrong);
+    }
     let defaults = Defaults {
         connect: section.read("connect_timeout", "5s", DURATION),
         first_byte: section.read("first_byte_timeout", "60s", DURATION),

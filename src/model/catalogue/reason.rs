@@ -50,6 +50,9 @@ impl Problem {
         let problem = |code| Self::new(code).with("upstream", account);
         Some(match cause {
             TransientCause::Secret(why) => problem(Code::SecretUnavailable).because(why),
+            TransientCause::NotStored(_) => problem(Code::SecretUnavailable)
+                .because(cause)
+                .next_step(format!("doorward upstream set-secret {}", account.upstream)),
             TransientCause::Command(fault) => match fault {
                 CommandFault::Missing { install_hint, .. } => {
                     let missing = problem(Code::ExecMissing).because(fault);

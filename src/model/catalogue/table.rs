@@ -163,11 +163,6 @@ catalogue! {
         "the token this agent sent to {upstream} has expired",
         "its `exp` passed {ago}",
         "sign in again in the agent";
-    TokenMissing "token_missing" 401 / -31025, AfterUser, exit 1:
-        "this agent sent no token for {upstream}",
-        "doorward passes the agent's own token on, in `Authorization`, and its own credential \
-         goes into `Doorward-Session`",
-        "sign in to the upstream in the agent";
     UpstreamUnreachable "upstream_unreachable" 502 / -31030, Safe, exit 8:
         "{upstream} cannot be reached",
         "{detail}",
@@ -304,6 +299,11 @@ catalogue! {
         "there is already an upstream called {name}",
         "it points to {url}",
         "choose another name, or first: doorward upstream remove {name}";
+    TokenMissing "token_missing" 401 "invalid_token" / -31025, AfterUser, exit 1:
+        "this agent sent no token for {upstream}",
+        "doorward passes the agent's own token on, in `Authorization`, and its own credential \
+         goes into `Doorward-Session`",
+        "sign in to the upstream in the agent";
     SecretElsewhere "secret_elsewhere" 409 / , No, exit 1:
         "{upstream} does not keep its secret in doorward",
         "{detail}",
