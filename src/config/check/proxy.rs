@@ -13,7 +13,8 @@ pub(super) fn proxy(node: &Node, variables: &Variables) -> Result<Proxy, Wrong> 
         "off" => Ok(Proxy::default()),
         "env" => {
             let of = |names: [&str; 2]| {
-                let found = names.into_iter().find_map(|name| variables.get(name));
+                let mut found = names.into_iter().filter_map(|name| variables.get(name));
+                let found = found.find(|value| !value.is_empty());
                 found.map(String::as_str).unwrap_or_default()
             };
             match of(NAMES) {
@@ -26,14 +27,6 @@ pub(super) fn proxy(node: &Node, variables: &Variables) -> Result<Proxy, Wrong> 
                 },
             }
         }
-        address => address_of(address)
-                    .map(|address| Proxy::through(address, of(["NO_PROXY", "no_proxy"])))
-                    .map_err(|_| {
-                        let note = "HTTPS_PROXY is set to something else than http://host:port";
-                        Wrong::new("cannot be used", note).help("write proxy = \"off\"")
-                    }),
-            }
-        }
         address => address_of(address).map(|address| Proxy::through(address, "")),
     }
 }
@@ -44,7 +37,9 @@ const NAMES: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 pub(super) fn variable(variables: &Variables) -> Option<(&'static str, Wrong)> {
     let set = |name: &&str| variables.get(*name).is_some_and(|value| !value.is_empty());
     let name = NAMES.into_iter().find(set)?;
-    address_of(&variables[name]).err().map(|_| (name, unusable()))
+    address_of(&variables[name])
+        .err()
+        .map(|_| (name, unusable()))
 }
 
 fn unusable() -> Wrong {
