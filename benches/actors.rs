@@ -27,7 +27,8 @@ use doorward::model::session::{Grant, SessionPolicy};
 use doorward::model::time::Timestamp;
 use doorward::model::token::NewTokens;
 use doorward::oauth::{
-    Authority, Discovered, DiscoveryFailure, Exchange, Provider, RegistrationFailure, Revocation,
+    Authority, Discovered, DiscoveryFailure, Exchange, OwnGrant, Provider, RegistrationFailure,
+    Revocation,
 };
 use doorward::store::Store;
 use futures_util::FutureExt;
@@ -73,6 +74,10 @@ impl Authority for Prompted {
         let (answer, answered) = oneshot::channel();
         self.0.send(answer).expect("the benchmark listens");
         Box::pin(async move { Ok(answered.await.expect("the benchmark answers")) })
+    }
+
+    fn own_token(&self, _: OwnGrant) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        Box::pin(std::future::pending())
     }
 
     fn revoke(
@@ -122,7 +127,7 @@ impl Bench {
             ledger: Arc::new(Ledger::new()),
             store,
             config: Arc::new(ArcSwap::from_pointee(config)),
-            authority: Arc::new(move || Rc::new(Prompted(present.clone()))),
+            authority: Arc::new(move |_| Rc::new(Prompted(present.clone()))),
             pending: Arc::new(PendingLogins::default()),
             origin: "http://127.0.0.1:5177".into(),
         };

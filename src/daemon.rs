@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +18,10 @@ use crate::actor::pending::PendingLogins;
 use crate::actor::upkeep::{Roll, write_roll};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{self, Config, Inputs, LogFormat};
-use crate::http::{OwnClient, Timeouts, TlsSettings, client_config, install_crypto_provider};
+use crate::http::install_crypto_provider;
 use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::invocation::Invocation;
-use crate::oauth::{Authority, OauthAuthority};
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
 use crate::process;
 use crate::store::Store;
@@ -32,6 +30,7 @@ use crate::web::control::{self, Control, Held};
 use crate::web::plan::Plan;
 use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
+mod authority;
 mod housekeeping;
 mod log;
 mod ready;
@@ -226,19 +225,13 @@ impl Running {
         let started = clock.now();
         let ledger = Arc::new(Ledger::new());
         let config = Arc::new(ArcSwap::from_pointee(loaded.config));
-        let tls = client_config(&TlsSettings::default());
-        let own_clock = Arc::clone(&clock);
         let deps = Deps {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             ledger: Arc::clone(&ledger),
             store,
             config: Arc::clone(&config),
-            authority: Arc::new(move || {
-                let clock = Arc::clone(&own_clock);
-                let client = OwnClient::new(tls.clone(), Arc::clone(&clock), Timeouts::default());
-                Rc::new(OauthAuthority::new(client, clock)) as Rc<dyn Authority>
-            }),
+            authority: authority::factory(Arc::clone(&clock)),
             pending: Arc::new(PendingLogins::default()),
             origin: format!("http://{local}").into(),
         };

@@ -6,8 +6,9 @@
 //! [`model::refresh`] (what a refresh does next), [`ledger`] (what the warm path reads),
 //! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
 //!
-//! Modules import downwards only: `model` knows nothing of the others; `clock`, `paths`, `process`,
-//! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` knows those;
+//! Modules import downwards only: `model` and `egress` know nothing of the others; `clock`, `paths`, `process`,
+//! `http`, `transport`, `api`, `config`, `store` and `oauth` know `model`; `ledger` and
+//! `credential` know those;
 //! `actor` knows the ledger; `web`, `ctl` and `run` are the edges; `daemon`, `demo` and `cli` wire it all.
 //! `tests/it/layers.rs` fails on a breach.
 
@@ -18,9 +19,11 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;
+pub mod egress;
 pub mod failpoint;
 pub mod http;
 pub mod ledger;

@@ -32,6 +32,8 @@ pub enum LoginStarted {
     Pending {
         /// The local link to open.
         url: String,
+        /// Where that leads: for a browser that cannot reach this machine.
+        authorize_url: String,
         /// When it is over.
         expires: Timestamp,
         /// The host at which the person signs in.

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Random};
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::ledger::{Ledger, Published};
 use crate::model::fault::CredentialError;
 use crate::model::id::{AccountRef, Generation};
@@ -35,8 +35,9 @@ use login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 /// How long a request waits for a credential.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes the [`Authority`] of the thread it is called on: its connections stay on that thread.
-pub type AuthorityFactory = Arc<dyn Fn() -> Rc<dyn Authority> + Send + Sync>;
+/// Makes the [`Authority`] of an upstream, whose trust and way out it shares, on the thread it is
+/// called on: its connections stay on that thread.
+pub type AuthorityFactory = Arc<dyn Fn(Option<&Upstream>) -> Rc<dyn Authority> + Send + Sync>;
 
 /// What every actor works with.
 #[derive(Clone)]
@@ -109,6 +110,17 @@ pub struct FinishLogin(pub Arc<str>);
 pub struct Logout {
     /// Leave the provider alone.
     pub local: bool,
+    /// What becomes of a registration that nobody uses any more.
+    pub client: ClientFate,
+}
+
+/// What becomes of a client that was registered for a sign-in which is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFate {
+    /// It stays for the next sign-in.
+    Keep,
+    /// It is deleted at the server (RFC 7592 §2.3) if no other sign-in uses it.
+    GiveBack,
 }
 
 /// What a sign-out did.

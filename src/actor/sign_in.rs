@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::clock::random_u64;
 use crate::config::{Config, Oauth, Redirect, Register, Resource, Upstream};
+use crate::credential::source;
 use crate::failpoint;
 use crate::model::secret::TokenDigest;
 use crate::oauth::{
@@ -79,7 +80,15 @@ impl TokenManager {
         let window = options.window.unwrap_or(config.login.window);
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
+        let mut provider = provider;
+        let place = upstream.auth.secret().cloned();
         let find = async move {
+            if let (Some(place), ClientPlan::Configured { client_secret, .. }) =
+                (place, &mut provider.client)
+            {
+                let secret = source::read(&place, &deps.store).await;
+                *client_secret = Some(secret.map_err(|e| LoginFault::Setting(e.to_string()))?);
+            }
             let stored = deps.store.clients().await.map_err(store_fault)?;
             let known: Vec<String> = stored.iter().map(|client| client.issuer.clone()).collect();
             let discovered: Discovered =
@@ -153,7 +162,7 @@ impl TokenManager {
         let base = self.origin_of_pages();
         let entry = Arc::new(PendingEntry {
             account: self.account.clone(),
-            authorize_url,
+            authorize_url: authorize_url.clone(),
             cookie,
             expires,
         });
@@ -171,6 +180,7 @@ impl TokenManager {
         let former = self.sign_in.issuer.clone();
         let started = LoginStarted::Pending {
             url,
+            authorize_url,
             expires,
             host,
             moved_from: former.filter(|former| *former != login.facts.issuer),
@@ -241,10 +251,7 @@ impl TokenManager {
         provider.client = match (&oauth.client_id, oauth.register) {
             (Some(client_id), _) => ClientPlan::Configured {
                 client_id: client_id.clone(),
-                client_secret: match &oauth.client_secret {
-                    Some(source) => Some(source.read().map_err(LoginFault::Setting)?),
-                    None => None,
-                },
+                client_secret: None,
                 auth: oauth.client_auth,
             },
             (None, Register::Never) => ClientPlan::Never,

@@ -49,6 +49,11 @@ pub mod path {
         format!("{UPSTREAMS}/{account}/login")
     }
 
+    /// `POST` [`super::PasteLogin`]: [`super::LoginProgress`].
+    pub fn paste(account: &str) -> String {
+        format!("{UPSTREAMS}/{account}/login/paste")
+    }
+
     /// `POST` [`super::Logout`]: [`super::LoggedOut`].
     pub fn logout(account: &str) -> String {
         format!("{UPSTREAMS}/{account}/logout")
@@ -57,6 +62,11 @@ pub mod path {
     /// `POST`: [`super::Refreshed`].
     pub fn refresh(account: &str) -> String {
         format!("{UPSTREAMS}/{account}/refresh")
+    }
+
+    /// `PUT` [`super::SetSecret`]: [`super::UpstreamDetail`].
+    pub fn secret(name: &str) -> String {
+        format!("{UPSTREAMS}/{name}/secret")
     }
 
     /// `POST`: [`super::TestReport`].

@@ -186,6 +186,17 @@ pub struct StartLogin {
     /// How long the sign-in may take, in seconds; without it, as configured.
     #[serde(default)]
     pub window_s: Option<u64>,
+    /// Whether the person will paste the address that the browser is sent back to.
+    #[serde(default)]
+    pub paste: bool,
+}
+
+/// Hands over the address that the browser was sent back to.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasteLogin {
+    /// As it stands in the browser.
+    pub url: String,
 }
 
 /// `doorward/login-started/v1`
@@ -208,6 +219,9 @@ pub struct LoginStarted {
     /// The issuer of the sign-in before, where it was another one.
     #[serde(default)]
     pub moved_from: Option<String>,
+    /// The provider's page itself, for who will paste where it leads to.
+    #[serde(default)]
+    pub authorize_url: Option<String>,
 }
 
 impl LoginStarted {
@@ -221,6 +235,7 @@ impl LoginStarted {
             browser,
             host: None,
             moved_from: None,
+            authorize_url: None,
         }
     }
 
@@ -234,6 +249,7 @@ impl LoginStarted {
             browser: None,
             host: None,
             moved_from: None,
+            authorize_url: None,
         }
     }
 }
@@ -343,7 +359,7 @@ pub struct AddUpstream {
     /// What people call it.
     #[serde(default)]
     pub label: Option<String>,
-    /// `oauth` or `none`; without it `oauth`.
+    /// `oauth`, `none`, `static` or `passthrough`; without it `oauth`.
     #[serde(default)]
     pub auth: Option<String>,
     /// The scopes to ask for.
@@ -355,6 +371,14 @@ pub struct AddUpstream {
     /// Whether it may be plain `http` outside this machine.
     #[serde(default)]
     pub allow_http: bool,
+}
+
+/// Hands over the secret of an upstream.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecret {
+    /// The secret.
+    pub secret: String,
 }
 
 /// Asks for a change of an upstream.

@@ -13,14 +13,22 @@ use crate::ctl::{self, Fault, LoginArguments, Outcome};
 use crate::model::catalogue::{Code, Problem};
 
 pub(super) async fn login(context: &Context, asked: LoginArgs) -> Outcome {
-    let account = if let Some(url) = address(&asked.target) {
+    let (account, added) = if let Some(url) = address(&asked.target) {
         known_or_added(context, &url?, asked.name.as_deref()).await?
     } else {
         if context.running().await?.is_none() {
             check_name(context, &asked.target)?;
         }
-        asked.target.clone()
+        (asked.target.clone(), false)
     };
+    let outcome = sign_in(context, asked, &account).await;
+    if added && !matches!(outcome, Ok(0)) {
+        take_back(context, &account).await;
+    }
+    spelled(&context.ctl, outcome, Some(&account)).await
+}
+
+async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome {
     let (status, started) = start::ensure_running(context).await?;
     if started {
         context
@@ -29,17 +37,36 @@ pub(super) async fn login(context: &Context, asked: LoginArgs) -> Outcome {
             .say(format!("Started doorward on {}", status.daemon.base_url));
     }
     let arguments = LoginArguments {
-        account: account.clone(),
+        account: account.to_owned(),
         request: StartLogin {
             force: asked.force || asked.scopes.is_some() || !asked.add_scopes.is_empty(),
             scopes: asked.scopes,
             add_scopes: asked.add_scopes,
             window_s: asked.wait.map(|wait| wait.as_secs()),
+            paste: asked.paste,
         },
         no_browser: asked.no_browser,
     };
-    let outcome = ctl::login(&context.ctl, &arguments).await;
-    spelled(&context.ctl, outcome, Some(&account)).await
+    ctl::login(&context.ctl, &arguments).await
+}
+
+/// Takes an upstream out of the config again that was added for a sign-in which failed, unless
+/// somebody else has signed in to it meanwhile.
+async fn take_back(context: &Context, name: &str) {
+    let client = &context.ctl.client;
+    let path = api::path::upstream(name);
+    let Ok(detail) = client.get::<api::UpstreamDetail>(&path).await else {
+        return;
+    };
+    if detail.items.iter().any(|account| account.token.is_some()) {
+        return;
+    }
+    let removed: Result<serde_json::Value, Fault> =
+        client.call(http::Method::DELETE, &path, None::<&()>).await;
+    if removed.is_ok() {
+        let screen = &context.ctl.screen;
+        screen.say(format!("Removed upstream {name} again: nobody signed in"));
+    }
 }
 
 /// The address that was typed, if it was one: names have no dot and no colon.
@@ -75,12 +102,12 @@ fn check_name(context: &Context, target: &str) -> Result<(), Fault> {
     }
 }
 
-/// The upstream with this address; a new one where there is none.
+/// The upstream with this address; a new one where there is none, which is told.
 async fn known_or_added(
     context: &Context,
     url: &str,
     wanted: Option<&str>,
-) -> Result<String, Fault> {
+) -> Result<(String, bool), Fault> {
     let known: Vec<(String, String)> = if context.running().await?.is_some() {
         let upstreams: Upstreams = context.ctl.client.get(api::path::UPSTREAMS).await?;
         let items = upstreams.items.into_iter();
@@ -96,7 +123,7 @@ async fn known_or_added(
         .iter()
         .find(|(name, address)| address == url && wanted.is_none_or(|wanted| wanted == name));
     if let Some((name, _)) = same {
-        return Ok(name.clone());
+        return Ok((name.clone(), false));
     }
     let name = match (wanted, UpstreamUrl::parse(url)) {
         (Some(wanted), _) => wanted.to_owned(),
@@ -115,8 +142,9 @@ async fn known_or_added(
     if upstream::add(context, &asked).await? == Added::New {
         let screen = &context.ctl.screen;
         screen.say(format!("Added upstream {name}  ({url})"));
+        return Ok((name, true));
     }
-    Ok(name)
+    Ok((name, false))
 }
 
 /// `name`, or with `-2` and so on behind it where that is taken.

@@ -9,6 +9,7 @@ mod local;
 mod login;
 mod logs;
 mod run;
+mod secret;
 mod session;
 mod start;
 #[cfg(test)]

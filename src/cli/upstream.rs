@@ -6,7 +6,7 @@ use toml_edit::{InlineTable, Value};
 
 use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
-use super::{local, start};
+use super::{local, secret, start};
 use crate::api::{
     self, Account, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
 };
@@ -26,8 +26,14 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
                 Added::Before => format!("{name} is there with this address; nothing was changed"),
             };
             changed(context, name, &words).await?;
-            if added == Added::New && asked.auth == AuthForm::Oauth {
-                ctl.screen.hint(format!("doorward login {name}"));
+            match asked.auth {
+                _ if added == Added::Before => {}
+                AuthForm::Oauth => ctl.screen.hint(format!("doorward login {name}")),
+                AuthForm::Static => {
+                    ctl.screen
+                        .hint(format!("doorward upstream set-secret {name}"));
+                }
+                AuthForm::Passthrough | AuthForm::None => {}
             }
             Ok(0)
         }
@@ -53,6 +59,7 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             let outcome = remove(context, &asked.name).await;
             spelled(ctl, outcome, Some(&asked.name)).await
         }
+        UpstreamCommand::SetSecret(asked) => secret::set(context, &asked.name).await,
         UpstreamCommand::Enable(asked) => switch(context, &asked.name, true).await,
         UpstreamCommand::Disable(asked) => switch(context, &asked.name, false).await,
         UpstreamCommand::Rename(asked) => {
@@ -129,6 +136,8 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
     let auth = match asked.auth {
         AuthForm::Oauth => None,
         AuthForm::None => Some("none".to_owned()),
+        AuthForm::Static => Some("static".to_owned()),
+        AuthForm::Passthrough => Some("passthrough".to_owned()),
     };
     if let Some(status) = context.running().await? {
         let same = |it: &Account| it.name == asked.name && it.url == asked.url;
@@ -186,6 +195,15 @@ fn settings(asked: &UpstreamAddArgs, headers: &[(String, String)]) -> Vec<(&'sta
     match asked.auth {
         AuthForm::None => {
             auth.insert("kind", "none".into());
+        }
+        AuthForm::Passthrough => {
+            auth.insert("kind", "passthrough".into());
+        }
+        AuthForm::Static => {
+            auth.insert("kind", "static".into());
+            let mut place = InlineTable::new();
+            place.insert("keyring", asked.name.as_str().into());
+            auth.insert("secret", place.into());
         }
         AuthForm::Oauth if asked.scopes.is_empty() => {}
         AuthForm::Oauth => {

@@ -7,12 +7,13 @@ mod edit;
 mod env;
 mod kinds;
 mod mistake;
+mod proxy;
 mod raw;
 mod read;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unattended;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,9 @@ use std::path::{Path, PathBuf};
 pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
+pub use proxy::Proxy;
 pub use types::*;
+pub use unattended::*;
 pub use upstream::*;
 
 use crate::model::catalogue::Code;

@@ -75,7 +75,9 @@ impl Report {
             (_, Some(bare)) => bare.to_owned(),
         };
         // Fields often hold keys of an interface.
-        let secret = key.contains(".headers.");
+        let secret = key.contains(".headers.")
+            || key.contains(".auth.env.")
+            || key.ends_with(".proxy") && written.contains('@');
         self.settings.borrow_mut().push(Setting {
             value: if secret {
                 "\"‹set›\"".to_owned()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::{ClientCredentials, Exec, Passthrough, Proxy, SecretSource, Static};
 use crate::model::id::{AccountName, AccountRef, UpstreamName};
 use crate::model::record::ClientAuth;
 
@@ -52,6 +53,8 @@ pub struct Upstream {
     pub keep_alive: KeepAlive,
     /// What TLS needs beyond the trust store of the system.
     pub tls: Tls,
+    /// The way out to it and to its authorization server.
+    pub proxy: Proxy,
 }
 
 impl Upstream {
@@ -118,6 +121,14 @@ pub struct Account {
 pub enum Auth {
     /// A person signs in; tokens are renewed.
     Oauth(Box<Oauth>),
+    /// Doorward signs in by itself.
+    ClientCredentials(Box<ClientCredentials>),
+    /// A secret is stored.
+    Static(Static),
+    /// A command prints a token.
+    Exec(Exec),
+    /// The agent sends its own token.
+    Passthrough(Passthrough),
     /// It asks for nothing.
     None,
 }
@@ -127,7 +138,26 @@ impl Auth {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Oauth(_) => "oauth",
+            Self::ClientCredentials(_) => "client_credentials",
+            Self::Static(_) => "static",
+            Self::Exec(_) => "exec",
+            Self::Passthrough(_) => "passthrough",
             Self::None => "none",
+        }
+    }
+
+    /// Whether doorward has a credential for it, which its token manager keeps.
+    pub fn is_managed(&self) -> bool {
+        !matches!(self, Self::Passthrough(_) | Self::None)
+    }
+
+    /// The place of the secret that it is used with, where there is one.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::Oauth(oauth) => oauth.client_secret.as_ref(),
+            Self::ClientCredentials(client) => Some(&client.client_secret),
+            Self::Static(stored) => Some(&stored.secret),
+            Self::Exec(_) | Self::Passthrough(_) | Self::None => None,
         }
     }
 
@@ -135,7 +165,7 @@ impl Auth {
     pub fn oauth(&self) -> Option<&Oauth> {
         match self {
             Self::Oauth(oauth) => Some(oauth),
-            Self::None => None,
+            _ => None,
         }
     }
 }
@@ -217,15 +247,6 @@ pub struct Endpoints {
     pub authorization: Url,
     /// Where codes and refresh tokens are exchanged.
     pub token: Url,
-}
-
-/// Where a secret is kept; never the secret itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A variable of the daemon's environment.
-    Variable(String),
-    /// A file that nobody else may read.
-    File(PathBuf),
 }
 
 /// What becomes of agents' sessions while an upstream cannot be asked.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::browser::{self, Opened};
-use super::{Color, Ctl, Fault, Outcome};
+use super::{Color, Ctl, Fault, Outcome, paste};
 use crate::api::{
     self, Account, LoggedOut, LoginProgress, LoginStarted, LoginState, Logout, Moment,
     ProviderRevocation, StartLogin, Upstreams,
@@ -52,8 +52,12 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
     if !announced(ctl, arguments, &started)? {
         return Err(Fault::Declined);
     }
-    invite(ctl, arguments, &started, url);
-    let progress = outcome(ctl, &path).await?;
+    let progress = if arguments.request.paste {
+        paste::finish(ctl, &arguments.account, &started).await?
+    } else {
+        invite(ctl, arguments, &started, url);
+        outcome(ctl, &path).await?
+    };
     finish(ctl, arguments, &progress)
 }
 
@@ -100,7 +104,9 @@ fn invite(ctl: &Ctl, arguments: &LoginArguments, started: &LoginStarted, url: &s
             .and_then(|url| url.port_or_known_default());
         if let (true, Some(port)) = (remote, port) {
             screen.hint(format!(
-                "from another machine, first: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"
+                "from another machine, first: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE, or: \
+                 doorward login {} --paste",
+                arguments.account
             ));
         }
     }

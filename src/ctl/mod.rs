@@ -5,6 +5,7 @@ pub mod browser;
 mod client;
 mod daemon;
 mod login;
+mod paste;
 mod screen;
 mod sessions;
 mod status;

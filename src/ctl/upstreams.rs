@@ -74,8 +74,10 @@ pub async fn show(ctl: &Ctl, name: &str) -> Outcome {
                 ]
             };
             screen.table(&columns, detail.settings.iter().map(row).collect());
-            screen.out("");
-            screen.out(format!("redirect URI to register: {}", detail.redirect_uri));
+            if detail.items.iter().any(|account| account.auth == "oauth") {
+                screen.out("");
+                screen.out(format!("redirect URI to register: {}", detail.redirect_uri));
+            }
             for line in &detail.discovery {
                 screen.out(format!("  {line}"));
             }
@@ -99,8 +101,10 @@ fn print_account(screen: &Screen, account: &Account) {
     if let Some(token) = account.token {
         line("token ends", screen.until(token.expires_at));
         line("renewed", screen.ago(token.refreshed_at));
-        let held = if token.refreshable { "held" } else { "none" };
-        line("refresh token", held.to_owned());
+        if account.auth == "oauth" {
+            let held = if token.refreshable { "held" } else { "none" };
+            line("refresh token", held.to_owned());
+        }
     }
     line("last used", screen.ago(account.last_used_at));
     line("sessions", account.sessions.to_string());

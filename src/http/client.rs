@@ -1,7 +1,7 @@
 //! One request, one client, one bounded answer.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use url::{Host, Url};
 use super::address::{Zone, is_this_machine, zone};
 use super::message::{Answer, BodyPolicy, Request, host_of};
 use super::tls::TlsFault;
-use super::{Lost, NotSent, TransportFault};
+use super::{Lost, NotSent, TransportFault, tunnel};
 use crate::clock::Clock;
+use crate::egress::{Egress, Proxy};
 
 /// How many addresses of one name are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -49,6 +50,7 @@ pub struct OwnClient {
     tls: Result<Arc<ClientConfig>, TlsFault>,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
+    egress: Egress,
 }
 
 impl OwnClient {
@@ -67,12 +69,38 @@ impl OwnClient {
             tls,
             clock,
             timeouts,
+            egress: Egress::direct(),
         }
+    }
+
+    /// The same, by another way out.
+    #[must_use]
+    pub fn through(self, egress: Egress) -> Self {
+        Self { egress, ..self }
+    }
+
+    /// The proxy on the way to `url`.
+    fn proxy_for(&self, url: &Url) -> Option<Proxy> {
+        let host = url.host_str().filter(|_| url.scheme() == "https")?;
+        let port = url.port_or_known_default()?;
+        self.egress.proxy_for(&format!("{host}:{port}"))
     }
 
     /// Sends the request once. Only an attempt that certainly reached nobody is followed by one
     /// at another address of the same name.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
+        if let Some(proxy) = self.proxy_for(&request.url) {
+            // What a name means is for the proxy to know; an address is judged as ever.
+            let literal = match request.url.host() {
+                Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+                Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+                _ => None,
+            };
+            if literal.is_some_and(|address| !request.reach.admits(address)) {
+                return Err(NotSent::Forbidden(host_of(&request.url)).into());
+            }
+            return self.attempt(&request, Way::Through(proxy)).await;
+        }
         let addresses = self.addresses(&request.url).await?;
         let mut admitted = addresses
             .into_iter()
@@ -84,7 +112,7 @@ impl OwnClient {
         }
         let mut last = NotSent::Name(host_of(&request.url));
         for address in admitted {
-            match self.attempt(&request, address).await {
+            match self.attempt(&request, Way::Straight(address)).await {
                 Err(TransportFault::NotSent(fault @ NotSent::Connect(_))) => last = fault,
                 result => return result,
             }
@@ -99,6 +127,9 @@ impl OwnClient {
             return Zone::Host;
         }
         let literal = !matches!(url.host(), Some(Host::Domain(_)));
+        if !literal && self.proxy_for(url).is_some() {
+            return Zone::Public;
+        }
         let zones = self.addresses(url).await.unwrap_or_default();
         let nearest = zones.into_iter().map(|address| zone(address.ip())).min();
         let nearest = nearest.unwrap_or(Zone::Public);
@@ -129,12 +160,12 @@ impl OwnClient {
         }
     }
 
-    async fn attempt(
-        &self,
-        request: &Request,
-        address: SocketAddr,
-    ) -> Result<Answer, TransportFault> {
-        let client = self.own_client(&request.url)?;
+    async fn attempt(&self, request: &Request, way: Way) -> Result<Answer, TransportFault> {
+        let (address, proxy) = match way {
+            Way::Straight(address) => (Some(address), None),
+            Way::Through(proxy) => (None, Some(proxy)),
+        };
+        let client = self.own_client(&request.url, proxy)?;
         // awc counts the connection into this time. It must not end first: a connection that takes
         // too long was not sent anything, and awc says so only where its own limit ends it.
         let answer = request.answer.unwrap_or(self.timeouts.answer)
@@ -143,7 +174,10 @@ impl OwnClient {
         let url = request.url.as_str();
         let method = awc::http::Method::from_bytes(request.method.as_str().as_bytes())
             .map_err(|_| NotSent::Address(host_of(&request.url)))?;
-        let mut call = client.request(method, url).address(address).no_decompress();
+        let mut call = client.request(method, url).no_decompress();
+        if let Some(address) = address {
+            call = call.address(address);
+        }
         for (name, value) in &request.headers {
             call = call.insert_header((name.as_str(), value.as_bytes()));
         }
@@ -184,7 +218,7 @@ impl OwnClient {
     }
 
     /// The only place where an awc client is made.
-    fn own_client(&self, url: &Url) -> Result<awc::Client, NotSent> {
+    fn own_client(&self, url: &Url, proxy: Option<Proxy>) -> Result<awc::Client, NotSent> {
         let mut connector = awc::Connector::new()
             .limit(0)
             .timeout(self.timeouts.connect)
@@ -194,13 +228,25 @@ impl OwnClient {
             Err(fault) if url.scheme() == "https" => return Err(NotSent::Tls(fault.to_string())),
             Err(_) => {}
         }
-        Ok(awc::ClientBuilder::new()
-            .connector(connector)
+        let builder = awc::ClientBuilder::new()
             .disable_redirects()
             .no_default_headers()
-            .disable_timeout()
-            .finish())
+            .disable_timeout();
+        Ok(match proxy {
+            None => builder.connector(connector).finish(),
+            Some(proxy) => builder
+                .connector(connector.connector(tunnel::through(proxy)))
+                .finish(),
+        })
     }
+}
+
+/// How a server is reached.
+enum Way {
+    /// At this address.
+    Straight(SocketAddr),
+    /// By its name, which the proxy resolves.
+    Through(Proxy),
 }
 
 impl fmt::Debug for OwnClient {

@@ -15,6 +15,7 @@ mod retry_after;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tunnel;
 
 pub use address::{Reach, Zone, is_this_machine, zone};
 pub use client::{OwnClient, Timeouts};

@@ -37,7 +37,18 @@ pub struct UnsendableToken;
 impl Published {
     /// The form of `credential` that requests use.
     pub fn bearer(credential: &Credential, refresh_at: Timestamp) -> Result<Self, UnsendableToken> {
-        let text = zeroize::Zeroizing::new(format!("Bearer {}", credential.access.expose()));
+        Self::formed(credential, refresh_at, "Bearer ", "")
+    }
+
+    /// The same for an upstream that wants its credential between other words than `Bearer`.
+    pub fn formed(
+        credential: &Credential,
+        refresh_at: Timestamp,
+        before: &str,
+        after: &str,
+    ) -> Result<Self, UnsendableToken> {
+        let text = format!("{before}{}{after}", credential.access.expose());
+        let text = zeroize::Zeroizing::new(text);
         let mut header = HeaderValue::from_str(&text).map_err(|_| UnsendableToken)?;
         header.set_sensitive(true);
         Ok(Self {

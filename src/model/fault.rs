@@ -1,8 +1,13 @@
 //! What can go wrong between the daemon, authorization servers and upstreams, as enums that say
 //! what may be done about it.
 
+mod command;
+
 use std::time::Duration;
 
+pub use command::CommandFault;
+
+use super::secret::RefreshToken;
 use super::time::Timestamp;
 
 /// An error code of a token endpoint (RFC 6749 §5.2), as sent, with control characters removed.
@@ -28,6 +33,15 @@ pub enum RefreshFailure {
     /// have been used up.
     #[error("the request was sent, and the answer was lost: {0}")]
     Ambiguous(TransientCause),
+    /// The answer brought a new refresh token, and with it no access token that can be used. The
+    /// one that was presented is spent (RFC 6749 §6), so this one has to be kept.
+    #[error("{cause}")]
+    RotatedOnly {
+        /// The new refresh token.
+        refresh: RefreshToken,
+        /// What is wrong with the rest.
+        cause: TransientCause,
+    },
 }
 
 /// Why a request to an authorization server failed for now.
@@ -57,6 +71,18 @@ pub enum TransientCause {
     /// Our own store did not keep the intent or the result.
     #[error("the local store failed: {0}")]
     Store(String),
+    /// The authorization server of a client of ours is not found, or offers it no way in.
+    #[error("{0}")]
+    Discovery(String),
+    /// A secret is not where the configuration says.
+    #[error("{0}")]
+    Secret(String),
+    /// Nobody has handed a secret over under this name.
+    #[error("nothing is stored under the name {0}")]
+    NotStored(String),
+    /// The command that prints the credential failed.
+    #[error(transparent)]
+    Command(#[from] CommandFault),
 }
 
 /// Why a person must sign in.

@@ -78,6 +78,12 @@ text_secret! {
     /// The secret of a confidential OAuth client.
     ClientSecret
 }
+impl From<ClientSecret> for AccessToken {
+    /// A stored secret that goes out as it is.
+    fn from(secret: ClientSecret) -> Self {
+        Self::new(secret.expose())
+    }
+}
 text_secret! {
     /// An authorization code, good for one exchange.
     AuthorizationCode

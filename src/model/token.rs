@@ -68,6 +68,20 @@ pub struct NewTokens {
     pub received: Timestamp,
 }
 
+impl NewTokens {
+    /// A token of which nothing more is known, had at `received`.
+    pub fn bare(access: AccessToken, received: Timestamp) -> Self {
+        Self {
+            access,
+            expires_in: None,
+            refresh: None,
+            scopes: None,
+            identity: None,
+            received,
+        }
+    }
+}
+
 /// When to refresh a credential: `ahead` before its end (decision D7), earlier by up to a tenth of
 /// that, chosen by `roll` in `0.0..1.0`, so that accounts of one provider do not move in step.
 /// Never earlier than half of the life, so that a very short token does not cost a refresh per

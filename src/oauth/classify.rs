@@ -36,6 +36,10 @@ pub fn token_outcome(result: Result<Answer, TransportFault>) -> Result<NewTokens
             Err(AnswerFault::Malformed(what)) => {
                 Err(RefreshFailure::Ambiguous(TransientCause::Malformed(what)))
             }
+            Err(AnswerFault::RotatedOnly(refresh, what)) => Err(RefreshFailure::RotatedOnly {
+                refresh,
+                cause: TransientCause::Malformed(what),
+            }),
         },
         408 | 429 => Err(status()),
         400..500 => match read_error(&answer.body) {

@@ -8,6 +8,7 @@ pub mod classify;
 pub mod discovery;
 pub mod login;
 pub mod metadata;
+pub mod own;
 pub mod registration;
 pub mod revoke;
 pub mod scope;
@@ -37,6 +38,7 @@ pub use discovery::{
 pub use login::{
     Callback, CallbackFault, Exchange, LoginFacts, PendingLogin, Start, check_callback,
 };
+pub use own::OwnGrant;
 pub use registration::{ClientChoice, RegistrationFailure, choose};
 pub use revoke::Revocation;
 
@@ -183,6 +185,12 @@ pub trait Authority {
         grant: &GrantRecord,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
 
+    /// Gets a token in our own name (RFC 6749 §4.4).
+    fn own_token(
+        &self,
+        grant: OwnGrant,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
+
     /// Revokes the refresh token, then the access token (RFC 7009).
     fn revoke(
         &self,
@@ -263,6 +271,14 @@ impl Authority for OauthAuthority {
             };
             classify::token_outcome(client.send(request).await)
         })
+    }
+
+    fn own_token(
+        &self,
+        grant: OwnGrant,
+    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        let client = self.client.clone();
+        Box::pin(async move { classify::token_outcome(client.send(own::request(&grant)).await) })
     }
 
     fn revoke(

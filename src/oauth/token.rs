@@ -28,6 +28,8 @@ pub enum AnswerFault {
     Code(OauthCode),
     /// It is neither tokens nor an error.
     Malformed(&'static str),
+    /// It holds a new refresh token, and no access token that can be used.
+    RotatedOnly(RefreshToken, &'static str),
 }
 
 /// The exchange of a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
@@ -112,26 +114,40 @@ pub fn read_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFaul
     if let Some(code) = error_of(&document) {
         return Err(AnswerFault::Code(code));
     }
-    let access = text(&document, "access_token")
-        .ok_or(AnswerFault::Malformed("it holds no access token"))?;
-    if HeaderValue::from_str(access).is_err() {
-        return Err(AnswerFault::Malformed("its token fits in no header"));
-    }
-    // Slack calls what is a bearer token by whom it speaks for. A token bound to a key must
-    // never be sent as a bearer token (RFC 9449 §5).
-    let kind = text(&document, "token_type").unwrap_or("bearer");
-    let known = ["bearer", "user", "bot"];
-    if !known.iter().any(|name| name.eq_ignore_ascii_case(kind)) {
-        return Err(AnswerFault::Malformed("its token is not a bearer token"));
-    }
+    let refresh = text(&document, "refresh_token").map(RefreshToken::new);
+    let access = match usable_access(&document) {
+        Ok(access) => access,
+        Err(what) => {
+            return Err(match refresh {
+                Some(refresh) => AnswerFault::RotatedOnly(refresh, what),
+                None => AnswerFault::Malformed(what),
+            });
+        }
+    };
     Ok(NewTokens {
-        access: AccessToken::new(access),
+        access,
         expires_in: document.get("expires_in").and_then(life),
-        refresh: text(&document, "refresh_token").map(RefreshToken::new),
+        refresh,
         scopes: document.get("scope").and_then(scopes),
         identity: text(&document, "id_token").and_then(identity),
         received: sent,
     })
+}
+
+/// The access token, if it can be sent as one.
+fn usable_access(document: &Map<String, Value>) -> Result<AccessToken, &'static str> {
+    let access = text(document, "access_token").ok_or("it holds no access token")?;
+    if HeaderValue::from_str(access).is_err() {
+        return Err("its token fits in no header");
+    }
+    // Slack calls what is a bearer token by whom it speaks for. A token bound to a key must
+    // never be sent as a bearer token (RFC 9449 §5).
+    let kind = text(document, "token_type").unwrap_or("bearer");
+    let known = ["bearer", "user", "bot"];
+    if !known.iter().any(|name| name.eq_ignore_ascii_case(kind)) {
+        return Err("its token is not a bearer token");
+    }
+    Ok(AccessToken::new(access))
 }
 
 /// The error code of an answer that is an error.

@@ -18,14 +18,16 @@ pub(super) const INTENTS: Table = TableDefinition::new("intents");
 pub(super) const SIGNED_OUT: Table = TableDefinition::new("signed_out");
 pub(super) const CLIENTS: Table = TableDefinition::new("clients");
 pub(super) const SESSIONS: Table = TableDefinition::new("sessions");
+pub(super) const SECRETS: Table = TableDefinition::new("secrets");
 pub(super) const ANSWERS: Table = TableDefinition::new("answers");
 pub(super) const MCP_SESSIONS: Table = TableDefinition::new("mcp_sessions");
-const SEALED: [Table; 7] = [
+const SEALED: [Table; 8] = [
     GRANTS,
     INTENTS,
     SIGNED_OUT,
     CLIENTS,
     SESSIONS,
+    SECRETS,
     ANSWERS,
     MCP_SESSIONS,
 ];

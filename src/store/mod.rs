@@ -12,6 +12,7 @@ mod keyring;
 mod record;
 mod records;
 mod seal;
+mod secret;
 
 pub use error::{Health, KeyPlace, StoreError, StoreStatus};
 

@@ -10,7 +10,8 @@ use redb::{Durability, TableHandle};
 use sha2::{Digest, Sha256};
 
 use super::db::{
-    self, ANSWERS, CLIENTS, Database, GRANTS, INTENTS, MCP_SESSIONS, SESSIONS, SIGNED_OUT, Table,
+    self, ANSWERS, CLIENTS, Database, GRANTS, INTENTS, MCP_SESSIONS, SECRETS, SESSIONS, SIGNED_OUT,
+    Table,
 };
 use super::error::StoreError;
 use super::record::Stored;
@@ -22,7 +23,7 @@ use crate::model::mcp::McpRecord;
 use crate::model::record::{
     AnswersRecord, ClientRecord, GrantRecord, RefreshIntent, SessionRecord, SignedOutRecord,
 };
-use crate::model::secret::RefreshToken;
+use crate::model::secret::{ClientSecret, RefreshToken};
 use crate::model::time::Timestamp;
 
 /// How much of the sessions' last uses a crash may lose.
@@ -145,6 +146,24 @@ impl Records {
         })
     }
 
+    pub(super) fn secret(&mut self, item: &str) -> Result<Option<ClientSecret>, StoreError> {
+        let found = self.file.get(SECRETS, item)?;
+        found
+            .map(|sealed| {
+                let secret = self.unsealed(SECRETS, item, &sealed);
+                secret.ok_or_else(|| StoreError::Backend(format!("{item} cannot be read")))
+            })
+            .transpose()
+    }
+
+    pub(super) fn put_secret(
+        &mut self,
+        item: &str,
+        secret: &ClientSecret,
+    ) -> Result<(), StoreError> {
+        self.put(SECRETS, item, secret)
+    }
+
     pub(super) fn sessions(&mut self) -> Result<Vec<SessionRecord>, StoreError> {
         self.all(SESSIONS)
     }
@@ -247,6 +266,7 @@ impl Records {
             + self.broken::<SignedOutRecord>(SIGNED_OUT)?
             + self.broken::<ClientRecord>(CLIENTS)?
             + self.broken::<SessionRecord>(SESSIONS)?
+            + self.broken::<ClientSecret>(SECRETS)?
             + self.broken::<AnswersRecord>(ANSWERS)?
             + self.broken::<McpRecord>(MCP_SESSIONS)?)
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 
+use crate::egress::Egress;
 use crate::model::route::Origin;
 
 mod body;
@@ -59,6 +60,8 @@ pub struct Peer {
     pub origin: Arc<Origin>,
     /// What a TLS connection to it trusts.
     pub trust: TlsTrust,
+    /// The way there.
+    pub egress: Egress,
 }
 
 /// One exchange.

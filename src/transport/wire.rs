@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::{ForwardError, Peer, TlsTrust};
+use crate::egress::Proxy;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -71,16 +72,30 @@ impl Connector {
             }
             (TlsTrust::Missing(why), true) => return Err(ForwardError::Tls(why.to_string())),
             (TlsTrust::Ready(config), true) => {
-                let mut tls = HttpsConnector::from((tcp, Arc::clone(config)));
-                tls.call(uri)
-                    .await
-                    .map_err(|error| explain(error.as_ref()))?
+                let config = Arc::clone(config);
+                let made = match peer.egress.proxy_for(&peer.origin.authority) {
+                    None => HttpsConnector::from((tcp, config)).call(uri).await,
+                    Some(proxy) => {
+                        let tunnel = proxy.tunnel(tcp);
+                        let made = HttpsConnector::from((tunnel, config)).call(uri).await;
+                        made.map_err(|error| named(&proxy, error))
+                    }
+                };
+                made.map_err(|error| explain(error.as_ref()))?
             }
         };
         Ok(Wire {
             stream: TokioIo::new(stream),
             notes,
         })
+    }
+}
+
+/// Says that it is the proxy that failed, where the failure was not one of TLS behind it.
+fn named(proxy: &Proxy, error: Box<dyn Error + Send + Sync>) -> Box<dyn Error + Send + Sync> {
+    match explain(error.as_ref()) {
+        ForwardError::Connect(why) => format!("proxy {proxy}: {why}").into(),
+        _ => error,
     }
 }
 

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use crate::actor::directory::Directory;
 use crate::actor::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 use crate::actor::pending::PendingEntry;
-use crate::actor::{BeginLogin, FinishLogin, Logout, Status};
+use crate::actor::{BeginLogin, ClientFate, FinishLogin, Logout, Status};
 use crate::config::Config;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::AccountRef;
@@ -291,7 +291,11 @@ async fn logout(directory: web::Data<Directory>) -> HttpResponse {
         Ok(account) => account,
         Err(refusal) => return *refusal,
     };
-    match directory.send(&account, || Logout { local: false }).await {
+    let out = || Logout {
+        local: false,
+        client: ClientFate::GiveBack,
+    };
+    match directory.send(&account, out).await {
         Ok(Ok(_)) => {
             hardened(HttpResponse::Ok()).json(serde_json::json!({ "authenticated": false }))
         }

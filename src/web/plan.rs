@@ -118,10 +118,16 @@ fn of_upstream(config: &Config, upstream: &Upstream, platform: &TlsTrust) -> Vec
             segments,
             allow_subpaths: upstream.allow_subpaths,
             enabled: upstream.enabled,
-            auth: match upstream.auth {
-                Auth::Oauth(_) => RouteAuth::Injected,
+            auth: match &upstream.auth {
                 Auth::None => RouteAuth::None,
+                Auth::Passthrough(how) => RouteAuth::Passthrough { skew: how.skew },
+                _ => RouteAuth::Injected,
             },
+            header: match &upstream.auth {
+                Auth::Static(stored) => stored.header.clone(),
+                _ => http::header::AUTHORIZATION,
+            },
+            egress: upstream.proxy.egress(),
             fields: upstream.headers.clone(),
             agent_name: match upstream.user_agent {
                 UserAgent::Append => AgentName::Append,

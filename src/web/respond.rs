@@ -156,6 +156,21 @@ pub fn looped(id: RequestId) -> HttpResponse {
 
 /// A session that does not admit: 401, with a challenge that names no authorization server.
 pub fn unauthorized(problem: &Problem, id: RequestId) -> HttpResponse {
+    // Of tokens that are the upstream's, not ours (seeds.md S3-06; RFC 6750 §3.1: no code where
+    // nothing was presented).
+    let foreign = match problem.code() {
+        Code::TokenExpired => {
+            Some("Bearer error=\"invalid_token\", error_description=\"OAuth token expired\"")
+        }
+        Code::TokenMissing => Some("Bearer"),
+        _ => None,
+    };
+    if let Some(challenge) = foreign {
+        let mut response = rpc(problem, &Asked::Unknown, id);
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        return response;
+    }
     let error = problem.entry().oauth_error.unwrap_or("invalid_token");
     // Quoted-string of RFC 9110 §5.6.4, in the characters of RFC 6750 §3.
     let description: String = message_of(problem)

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
+use crate::egress::Egress;
 use crate::ledger::{Ledger, Published, Slot};
 use crate::model::id::AccountRef;
 use crate::model::route::{BadBase, Base};
@@ -89,6 +90,8 @@ pub struct RouteSpec {
     pub via: bool,
     /// What TLS connections trust.
     pub trust: TlsTrust,
+    /// The way to the server.
+    pub egress: Egress,
     /// How agents are told that a person must sign in.
     pub sign_in: SignInTold,
     /// How long things may take.
@@ -130,6 +133,7 @@ impl RouteSpec {
             agent_name: AgentName::Forward,
             via: true,
             trust,
+            egress: Egress::direct(),
             sign_in: SignInTold::Shaped,
             limits: Limits::default(),
             comment_after: Duration::from_secs(15),
@@ -171,6 +175,7 @@ impl RouteEntry {
         let peer = Arc::new(Peer {
             origin: Arc::clone(base.origin()),
             trust: spec.trust.clone(),
+            egress: spec.egress.clone(),
         });
         let resource = Url::parse(&spec.url).map_err(|_| BadBase::Host)?.into();
         Ok(Self {

@@ -106,9 +106,9 @@ pub(super) fn account(
         }
         Some(status) => judge(account, status, now),
     };
-    let oauth = upstream.auth.oauth().is_some();
+    let managed = upstream.auth.is_managed();
     let token = status
-        .filter(|status| oauth && status.refreshed.is_some())
+        .filter(|status| managed && status.refreshed.is_some())
         .map(|status| api::Token {
             expires_at: status.expires.map(Moment),
             refreshed_at: status.refreshed.map(Moment),

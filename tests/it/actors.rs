@@ -70,6 +70,27 @@ async fn five_deaths_in_a_minute_break_an_account_until_a_reload() {
     asked.await.expect("no panic").expect("a credential");
 }
 
+/// What was presented is spent, although the answer brought nothing that can be sent.
+#[actix_web::test]
+async fn a_refresh_token_that_comes_without_an_access_token_is_kept() {
+    let mut world = World::new().await;
+    let asked = actix_rt::spawn(world.directory.ask(&world.account, None));
+    world.presented().await.rotate_only(2);
+    // The pause after the failure ends within the patience of the question.
+    let again = loop {
+        world.clock.advance(Duration::from_secs(1));
+        let next = tokio::time::timeout(Duration::from_millis(50), world.presented()).await;
+        if let Ok(next) = next {
+            break next;
+        }
+    };
+    assert_eq!(told(&again), "refresh-2");
+    let stored = world.stored().await;
+    assert_eq!(stored.refresh.expect("kept").expose(), "refresh-2");
+    again.rotate(3, world.clock.now());
+    asked.await.expect("no panic").expect("a credential");
+}
+
 /// Two managers of one account would present one token twice.
 #[actix_web::test]
 async fn a_manager_that_takes_over_waits_for_the_refresh_of_the_one_before() {
@@ -257,7 +278,10 @@ async fn a_sign_out_that_takes_its_time_spares_the_sign_in_that_came_meanwhile()
     let leave = world.hold_revocations();
     let (directory, account) = (world.directory.clone(), world.account.clone());
     let signing_out = actix_rt::spawn(async move {
-        let logout = || doorward::actor::Logout { local: false };
+        let logout = || doorward::actor::Logout {
+            local: false,
+            client: doorward::actor::ClientFate::Keep,
+        };
         directory.send(&account, logout).await
     });
     leave.held().await;

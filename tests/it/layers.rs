@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 /// What each module may import of ours, besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("egress", &[]),
     ("clock", &["model"]),
     ("failpoint", &[]),
     ("paths", &["model", "clock"]),
     ("process", &["model"]),
-    ("http", &["model", "clock"]),
-    ("transport", &["model", "clock"]),
+    ("http", &["model", "clock", "egress"]),
+    ("transport", &["model", "clock", "egress"]),
     ("api", &["model", "clock"]),
-    ("config", &["model", "clock"]),
+    ("config", &["model", "clock", "egress"]),
     ("store", &["model", "clock", "failpoint", "paths"]),
     ("oauth", &["model", "clock", "http"]),
     ("ledger", &["model", "clock"]),
+    ("credential", &["model", "clock", "config", "store"]),
     (
         "actor",
         &[
@@ -28,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "oauth",
             "ledger",
+            "credential",
         ],
     ),
     (
@@ -37,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "failpoint",
             "process",
+            "egress",
             "http",
             "transport",
             "api",

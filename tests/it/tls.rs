@@ -65,6 +65,7 @@ async fn get_tls(address: std::net::SocketAddr, trust: TlsTrust) -> Result<Strin
         peer: Arc::new(Peer {
             origin: Arc::clone(base.origin()),
             trust,
+            egress: doorward::egress::Egress::direct(),
         }),
     };
     let request = request(Method::GET, RequestBody::whole(Bytes::new()));

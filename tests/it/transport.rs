@@ -27,6 +27,7 @@ fn peer(url: &str) -> Arc<Peer> {
     Arc::new(Peer {
         origin: Arc::clone(base.origin()),
         trust: TlsTrust::of_platform(),
+        egress: doorward::egress::Egress::direct(),
     })
 }
 

@@ -80,6 +80,7 @@ function settings(prefix, key) {
     enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
     expiresWithSession: () => false,
     features: {
+      clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       registration: { enabled: mode.registration },
       registrationManagement: { enabled: mode.registration },
@@ -107,6 +108,7 @@ function settings(prefix, key) {
     ttl: {
       AccessToken: () => mode.access_token_ttl,
       AuthorizationCode: 600,
+      ClientCredentials: () => mode.access_token_ttl,
       Grant: 365 * 24 * 3600,
       IdToken: 3600,
       Interaction: 3600,

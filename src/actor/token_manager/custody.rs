@@ -7,6 +7,7 @@ use tracing::{debug, info, warn};
 use super::{Held, TokenManager, identity_of};
 use crate::failpoint;
 use crate::ledger::Published;
+use crate::model::fault::RefreshFailure;
 use crate::model::id::Generation;
 use crate::model::record::GrantRecord;
 use crate::model::refresh::Event;
@@ -17,17 +18,17 @@ use crate::model::token::{Credential, NewTokens};
 impl TokenManager {
     /// Presents the refresh token, in a task of the actor's own.
     pub(super) fn call(&mut self, epoch: u64, attempt: u32, ctx: &mut Context<Self>) {
-        let Some(grant) = self.grant.clone() else {
+        let Some(call) = self.renewal() else {
             return;
         };
+        let grant = self.grant.clone();
         failpoint::here!("refresh.call");
         debug!(account = %self.account, attempt, "refreshing");
-        let call = self.authority.refresh(&grant);
         ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
             failpoint::here!("refresh.answer");
             let now = act.deps.clock.now();
             if epoch != act.machine.epoch() {
-                act.discard(grant, result.ok(), ctx);
+                act.discard(grant, result, ctx);
                 return;
             }
             let event = match result {
@@ -45,6 +46,11 @@ impl TokenManager {
                 }
                 Err(failure) => {
                     warn!(account = %act.account, %failure, "refresh failed");
+                    if let RefreshFailure::RotatedOnly { refresh, .. } = &failure
+                        && let Some(grant) = &mut act.grant
+                    {
+                        grant.refresh = Some(refresh.clone());
+                    }
                     Event::Failed { epoch, failure }
                 }
             };
@@ -53,14 +59,24 @@ impl TokenManager {
     }
 
     /// A refresh that ended after a sign-out: nobody may go on holding what it brought.
-    fn discard(&mut self, grant: GrantRecord, tokens: Option<NewTokens>, ctx: &mut Context<Self>) {
-        let Some(tokens) = tokens else { return };
+    fn discard(
+        &mut self,
+        grant: Option<GrantRecord>,
+        result: Result<NewTokens, RefreshFailure>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(grant) = grant else { return };
+        let (refresh, access) = match result {
+            Ok(tokens) => (tokens.refresh, Some(tokens.access)),
+            Err(RefreshFailure::RotatedOnly { refresh, .. }) => (Some(refresh), None),
+            Err(_) => return,
+        };
         let late = GrantRecord {
-            refresh: tokens.refresh.or(grant.refresh.clone()),
+            refresh: refresh.or(grant.refresh.clone()),
             ..grant
         };
         if self.grant.is_none() {
-            let revoke = self.authority.revoke(&late, Some(&tokens.access));
+            let revoke = self.authority.revoke(&late, access.as_ref());
             ctx.spawn(revoke.into_actor(self).map(|_, _, _| ()));
         }
     }
@@ -111,7 +127,11 @@ impl TokenManager {
     }
 
     pub(super) fn save(&mut self, epoch: u64, generation: Generation, ctx: &mut Context<Self>) {
-        let Some(grant) = &mut self.grant else { return };
+        let Some(grant) = &mut self.grant else {
+            // What comes from elsewhere has no copy here that could be lost.
+            let nothing = std::future::ready(());
+            return self.then(nothing, ctx, move |()| Event::Saved { epoch, generation });
+        };
         grant.generation = generation;
         let (store, grant) = (self.deps.store.clone(), grant.clone());
         let account = self.account.clone();
@@ -145,10 +165,15 @@ impl TokenManager {
             generation,
         };
         // Twice, since a published credential belongs to the slot and answers need it as well.
-        match Published::bearer(&credential, refresh_at) {
+        let form = self.form();
+        match Published::formed(&credential, refresh_at, &form.before, &form.after) {
             Ok(published) => {
-                let url = self.grant.as_ref().map(|grant| &grant.upstream_url);
-                self.slot.publish(match url {
+                let url = match (&self.grant, &self.upstream) {
+                    (Some(grant), _) => Some(grant.upstream_url.clone()),
+                    (None, Some(upstream)) => Some(upstream.url.url().to_string()),
+                    (None, None) => None,
+                };
+                self.slot.publish(match &url {
                     Some(url) => published.for_upstream(url),
                     None => published,
                 });

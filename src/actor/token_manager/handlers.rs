@@ -1,25 +1,29 @@
 //! What the manager is told and asked.
 
+use std::rc::Rc;
+
 use actix::prelude::*;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use super::{Answer, TokenManager, policies};
 use crate::actor::directory::Stop;
 use crate::actor::{
-    Abandon, Ask, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure, Settle, Status,
+    Abandon, Ask, ClientFate, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure,
+    Settle, Status,
 };
 use crate::failpoint;
 use crate::model::fault::{CredentialError, LoginReason};
-use crate::model::record::SignedOutRecord;
+use crate::model::record::{ClientOrigin, ClientRecord, GrantRecord, SignedOutRecord};
 use crate::model::refresh::{Event, Waiter};
-use crate::store::StoreError;
+use crate::oauth::{Authority, Revocation};
+use crate::store::{Store, StoreError};
 
 impl Handler<Ask> for TokenManager {
     type Result = ResponseFuture<Option<Answer>>;
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
-        if !self.is_oauth() {
+        if !self.is_managed() {
             let nothing = self.published.clone().ok_or(CredentialError::TimedOut);
             return Box::pin(async move { Some(nothing) });
         }
@@ -49,7 +53,7 @@ impl Handler<Nudge> for TokenManager {
     type Result = ();
 
     fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
-        if self.is_oauth() {
+        if self.is_managed() {
             self.event(Event::Nudge, ctx);
         }
     }
@@ -110,6 +114,7 @@ impl Handler<Logout> for TokenManager {
             reason,
         };
         let (store, account) = (self.deps.store.clone(), self.account.clone());
+        let authority = Rc::clone(&self.authority);
         let revoke = match &grant {
             Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
             _ => None,
@@ -133,12 +138,42 @@ impl Handler<Logout> for TokenManager {
             }
             failpoint::here!("logout.committed");
             info!(%account, "signed out");
+            if let Some(grant) = &grant
+                && !logout.local
+                && logout.client == ClientFate::GiveBack
+            {
+                give_back(&grant.client, &store, &*authority).await;
+            }
             Ok(match grant {
                 Some(_) => LogoutReport::Forgotten(said),
                 None => LogoutReport::NothingHeld,
             })
         };
         Box::pin(work.into_actor(self))
+    }
+}
+
+/// Deletes a registration of ours that no sign-in uses any more. One that the server keeps is kept
+/// here as well: the next sign-in would leave another one behind otherwise.
+async fn give_back(client: &ClientRecord, store: &Store, authority: &dyn Authority) {
+    if client.origin != ClientOrigin::Registered {
+        return;
+    }
+    let used = |grant: &GrantRecord| {
+        (&grant.client.issuer, &grant.client.client_id) == (&client.issuer, &client.client_id)
+    };
+    match store.grants().await {
+        Ok(grants) if !grants.iter().any(|(grant, _)| used(grant)) => {}
+        Ok(_) | Err(_) => return,
+    }
+    let said = authority.deregister(client).await;
+    if said != Revocation::Done {
+        debug!(issuer = client.issuer, ?said, "the registration stays");
+        return;
+    }
+    match store.delete_client(&client.issuer, &client.client_id).await {
+        Ok(()) => info!(issuer = client.issuer, "the registration was deleted"),
+        Err(error) => warn!(%error, "a deleted registration is still stored"),
     }
 }
 
@@ -170,7 +205,11 @@ impl Handler<Reconfigure> for TokenManager {
 
     fn handle(&mut self, _: Reconfigure, _: &mut Self::Context) {
         let config = self.deps.config.load_full();
-        self.upstream = config.upstreams.get(&self.account.upstream).cloned();
+        let upstream = config.upstreams.get(&self.account.upstream).cloned();
+        if upstream != self.upstream {
+            self.authority = (self.deps.authority)(upstream.as_deref());
+            self.upstream = upstream;
+        }
         let (policy, retry) = policies(&self.deps);
         self.machine.set_policy(policy, retry);
     }

@@ -32,6 +32,7 @@ use super::{Deps, Settle};
 
 mod custody;
 mod handlers;
+mod origin;
 
 /// An access token as it came.
 pub(super) struct Held {
@@ -67,7 +68,7 @@ impl TokenManager {
         let upstream = config.upstreams.get(&account.upstream).cloned();
         let (policy, retry) = policies(&deps);
         let slot = deps.ledger.slot(&account);
-        let authority = (deps.authority)();
+        let authority = (deps.authority)(upstream.as_deref());
         Self {
             account,
             upstream,
@@ -86,7 +87,7 @@ impl TokenManager {
         }
     }
 
-    /// Whether the upstream needs a credential at all.
+    /// Whether a person signs in to the upstream.
     pub(super) fn is_oauth(&self) -> bool {
         self.upstream
             .as_ref()
@@ -146,6 +147,10 @@ impl TokenManager {
                 generation,
                 presented,
             } => {
+                if !self.is_oauth() {
+                    let nothing = std::future::ready(());
+                    return self.then(nothing, ctx, move |()| Event::IntentSaved { epoch });
+                }
                 let intent = RefreshIntent {
                     generation,
                     at: now,
@@ -163,6 +168,7 @@ impl TokenManager {
                 });
             }
             Effect::Call { epoch, attempt } => self.call(epoch, attempt, ctx),
+            Effect::ClearIntent if !self.is_oauth() => {}
             Effect::ClearIntent => {
                 let (store, account) = (self.deps.store.clone(), self.account.clone());
                 self.beside(async move { store.clear_intent(&account).await }, ctx);
@@ -283,7 +289,7 @@ impl TokenManager {
         let last_failure = self.machine.last_failure();
         AccountStatus {
             state: self
-                .is_oauth()
+                .is_managed()
                 .then(|| self.machine.state(self.deps.clock.now())),
             identity: grant.and_then(|grant| grant.identity.clone()),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
@@ -293,8 +299,15 @@ impl TokenManager {
                 .map_or(grant.and_then(|grant| grant.expires), |published| {
                     published.expires
                 }),
-            refreshed: grant.map(|grant| grant.refreshed),
-            refreshable: grant.is_some_and(|grant| grant.refresh.is_some()),
+            refreshed: match grant {
+                Some(grant) => Some(grant.refreshed),
+                None if self.is_oauth() => None,
+                None => self.held.as_ref().map(|held| held.issued),
+            },
+            refreshable: match grant {
+                Some(grant) => grant.refresh.is_some(),
+                None => self.is_managed() && !self.is_oauth(),
+            },
             unsaved: self.machine.is_unsaved(),
             issuer: grant.map(|grant| grant.issuer.clone()),
             last_failure: last_failure.map(|(at, cause)| (at, cause.clone())),
@@ -332,10 +345,16 @@ impl Actor for TokenManager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if !self.is_oauth() {
+        if !self.is_managed() {
             self.slot.publish(Published::nothing());
             self.published = self.slot.load();
             return;
+        }
+        if !self.is_oauth() {
+            let (policy, retry) = policies(&self.deps);
+            self.machine = Machine::new(policy, retry, self.unattended());
+            let demand = self.demand();
+            return self.event(Event::Woke { demand }, ctx);
         }
         let store = self.deps.store.clone();
         let before = self.before.take();

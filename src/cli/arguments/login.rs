@@ -25,6 +25,9 @@ pub struct LoginArgs {
     /// Print the address of the sign-in page and wait
     #[arg(long)]
     pub no_browser: bool,
+    /// Read the address that the browser ends on from standard input
+    #[arg(long)]
+    pub paste: bool,
     /// Scopes in place of those configured
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub scopes: Option<Vec<String>>,
@@ -48,6 +51,7 @@ impl LoginArgs {
         Self {
             target,
             no_browser: false,
+            paste: false,
             scopes: None,
             add_scopes: Vec::new(),
             force: false,

@@ -15,6 +15,8 @@ pub enum UpstreamCommand {
     Remove(NameArgs),
     /// Try it step by step: connection, sign-in, initialize, tools
     Test(AccountArgs),
+    /// Hand over its secret, on standard input
+    SetSecret(NameArgs),
     /// Switch it on
     Enable(NameArgs),
     /// Switch it off, keeping its sign-in
@@ -52,6 +54,10 @@ pub struct UpstreamAddArgs {
 pub enum AuthForm {
     /// A person signs in.
     Oauth,
+    /// A secret is stored.
+    Static,
+    /// The agent sends its own token.
+    Passthrough,
     /// It asks for nothing.
     None,
 }

@@ -2,8 +2,11 @@
 //! that is wrong is noted.
 
 mod oauth;
+mod proxy;
+mod secret;
 mod server;
 mod sessions;
+mod unattended;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -42,7 +45,7 @@ pub(super) fn config(
         compat: compat(top.table("compat")),
         ..Config::default()
     };
-    let defaults = upstream::defaults(top.table("defaults"));
+    let defaults = upstream::defaults(top.table("defaults"), variables);
     for (name, section) in top.named::<UpstreamName>("upstreams") {
         let read = upstream::upstream(&name, section, &defaults, variables, &config.server);
         if let Some(upstream) = read {

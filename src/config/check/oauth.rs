@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::file;
+use super::secret::secret;
+use super::unattended;
 use super::upstream::is_loopback;
 use crate::config::kinds::{Kind, LIST, TEXT, Variables, YES, text, word};
 use crate::config::raw::{Node, Origin, Value};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Auth, Endpoints, FALLBACK_SCOPES, Oauth, Redirect, Register, Resource, SecretSource, Server,
+    Auth, Endpoints, FALLBACK_SCOPES, Oauth, Redirect, Register, Resource, Server,
 };
 use crate::model::record::ClientAuth;
 
 #[derive(Clone, Copy)]
 enum AuthKind {
     Oauth,
+    ClientCredentials,
+    Static,
+    Exec,
+    Passthrough,
     None,
-    Later(&'static str),
 }
 
 const AUTH_KIND: Kind<'static, AuthKind> = Kind {
@@ -29,10 +33,10 @@ const AUTH_KIND: Kind<'static, AuthKind> = Kind {
             &[
                 ("oauth", AuthKind::Oauth),
                 ("none", AuthKind::None),
-                ("client_credentials", AuthKind::Later("client_credentials")),
-                ("static", AuthKind::Later("static")),
-                ("exec", AuthKind::Later("exec")),
-                ("passthrough", AuthKind::Later("passthrough")),
+                ("client_credentials", AuthKind::ClientCredentials),
+                ("static", AuthKind::Static),
+                ("exec", AuthKind::Exec),
+                ("passthrough", AuthKind::Passthrough),
             ],
         )
     },
@@ -43,25 +47,19 @@ pub(super) fn auth(
     variables: &Variables,
     server: &Server,
 ) -> Option<Auth> {
-    match section.read("kind", "oauth", AUTH_KIND) {
-        AuthKind::None => {
-            section.finish();
-            Some(Auth::None)
-        }
+    let auth = match section.read("kind", "oauth", AUTH_KIND) {
+        AuthKind::None => Some(Auth::None),
         AuthKind::Oauth => {
             let oauth = oauth(&mut section, variables, server);
-            section.finish();
             Some(Auth::Oauth(Box::new(oauth)))
         }
-        // The other keys of a kind that is not there are not worth a mistake each.
-        AuthKind::Later(kind) => {
-            let origin = section.written("kind").unwrap_or(&section.origin);
-            let demand = format!("is \"{kind}\", which is not available in this version");
-            let wrong = Wrong::new(demand, "this version has \"oauth\" and \"none\"");
-            section.wrong("kind", origin, wrong);
-            None
-        }
-    }
+        AuthKind::ClientCredentials => unattended::client_credentials(&mut section, variables),
+        AuthKind::Static => unattended::stored(&mut section, variables),
+        AuthKind::Exec => unattended::exec(&mut section, variables),
+        AuthKind::Passthrough => Some(unattended::passthrough(&mut section)),
+    };
+    section.finish();
+    auth
 }
 
 fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> Oauth {
@@ -195,31 +193,7 @@ fn extra_authorize(section: &mut Section<'_>) -> BTreeMap<String, String> {
     extra
 }
 
-fn secret(node: &Node, variables: &Variables) -> Result<SecretSource, Wrong> {
-    const HELP: &str = "write { env = \"VARIABLE\" } or { file = \"~/path\" }";
-    let Value::Table(table) = &node.value else {
-        let demand = "must say where the secret is, not what it is";
-        return Err(Wrong::new(demand, "secrets are never written here").help(HELP));
-    };
-    let [item] = table.0.as_slice() else {
-        return Err(Wrong::new("must say one place", "this says none or several").help(HELP));
-    };
-    let written = text(&item.node)?;
-    match item.name.as_str() {
-        "env" => Ok(SecretSource::Variable(written)),
-        "file" => file(&written, variables).map(SecretSource::File),
-        "keyring" | "exec" => {
-            let missing = format!("this version does not have `{}`", item.name);
-            Err(Wrong::new("must be kept elsewhere", missing).help(HELP))
-        }
-        other => {
-            let unknown = format!("`{other}` is no place");
-            Err(Wrong::new("must say where the secret is", unknown).help(HELP))
-        }
-    }
-}
-
-const RESOURCE: Kind<'static, Resource> = Kind {
+pub(super) const RESOURCE: Kind<'static, Resource> = Kind {
     shape: "text",
     parse: &|node| {
         let written = text(node)?;
@@ -237,7 +211,7 @@ const RESOURCE: Kind<'static, Resource> = Kind {
     },
 };
 
-const CLIENT_AUTH: Kind<'static, Option<ClientAuth>> = Kind {
+pub(super) const CLIENT_AUTH: Kind<'static, Option<ClientAuth>> = Kind {
     shape: "text",
     parse: &|node| {
         let words = [
@@ -316,7 +290,7 @@ fn endpoint(node: &Node) -> Result<Url, Wrong> {
     ))
 }
 
-const ENDPOINT: Kind<'static, Url> = Kind {
+pub(super) const ENDPOINT: Kind<'static, Url> = Kind {
     shape: "text",
     parse: &endpoint,
 };

@@ -8,12 +8,14 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
-use super::{file, oauth};
+use super::proxy::proxy;
+use super::{file, oauth, proxy};
 use crate::config::kinds::{COUNT, DURATION, Kind, LIST, TEXT, Variables, YES, expand, text, word};
-use crate::config::raw::Node;
+use crate::config::raw::{Node, Origin};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Account, Auth, ClientCertificate, KeepAlive, Server, Tls, Upstream, UpstreamUrl, UserAgent,
+    Account, Auth, ClientCertificate, KeepAlive, Proxy, Server, Tls, Upstream, UpstreamUrl,
+    UserAgent,
 };
 use crate::model::id::{AccountName, UpstreamName};
 
@@ -26,6 +28,7 @@ pub(super) struct Defaults {
     user_agent: UserAgent,
     via: bool,
     keep_alive: KeepAlive,
+    proxy: Proxy,
 }
 
 const KEEP_ALIVE: Kind<'static, KeepAlive> = Kind {
@@ -47,7 +50,17 @@ const USER_AGENT: Kind<'static, UserAgent> = Kind {
     },
 };
 
-pub(super) fn defaults(mut section: Section<'_>) -> Defaults {
+pub(super) fn defaults(mut section: Section<'_>, variables: &Variables) -> Defaults {
+    let way = Kind {
+        shape: "text",
+        parse: &|node: &Node| proxy(node, variables),
+    };
+    if section.written("proxy").is_none()
+        && let Some((name, wrong)) = proxy::variable(variables)
+    {
+        let origin = Origin::Variable(name.to_owned());
+        section.wrong("proxy", &origin, wrong);
+    }
     let defaults = Defaults {
         connect: section.read("connect_timeout", "5s", DURATION),
         first_byte: section.read("first_byte_timeout", "60s", DURATION),
@@ -56,9 +69,9 @@ pub(super) fn defaults(mut section: Section<'_>) -> Defaults {
         user_agent: section.read("user_agent", "append", USER_AGENT),
         via: section.read("via", "true", YES),
         keep_alive: section.read("keep_alive", "auto", KEEP_ALIVE),
+        proxy: section.read("proxy", "env", way),
     };
     section.later("forward_headers");
-    section.later("proxy");
     section.finish();
     defaults
 }
@@ -76,7 +89,11 @@ pub(super) fn upstream(
     let usable = auth.is_some();
     let accounts = accounts(&mut section);
     let default_account = default_account(&mut section, &accounts);
-    for key in ["tools", "forward_headers", "proxy"] {
+    let way = Kind {
+        shape: "text",
+        parse: &|node: &Node| proxy(node, variables),
+    };
+    for key in ["tools", "forward_headers"] {
         section.later(key);
     }
     let upstream = Upstream {
@@ -98,6 +115,7 @@ pub(super) fn upstream(
         via: section.inherited("via", &defaults.via, YES),
         keep_alive: section.inherited("keep_alive", &defaults.keep_alive, KEEP_ALIVE),
         tls: tls(section.table("tls"), variables),
+        proxy: section.inherited("proxy", &defaults.proxy, way),
         auth: auth.unwrap_or(Auth::None),
     };
     section.finish();

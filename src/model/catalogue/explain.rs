@@ -141,6 +141,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
              the file (doorward then refuses it; `chmod 600` mends that). The daemon has the \
              environment it was started with, not that of your shell."
         }
+        Code::TokenMissing => {
+            "This upstream is of the kind `passthrough`: the agent brings its own token, and \
+             doorward only checks that it has not expired. The request came without one. The \
+             agent's session credential belongs into the field `Doorward-Session`."
+        }
         Code::TokenExpired => {
             "For this upstream the agent sends its own token, and doorward only looks at the time \
              written in it. That time has passed. Doorward cannot renew a token that belongs to \
@@ -307,6 +312,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
         Code::UpstreamExists => {
             "Upstream names are unique, and adding never replaces one, because sign-ins and grants \
              belong to the name."
+        }
+        Code::SecretElsewhere => {
+            "`doorward upstream set-secret` fills places that the config writes as \
+             `{ keyring = \"item\" }`. Secrets in variables, in files and behind commands are \
+             changed where they are; doorward reads them again after a 401, or when told to."
         }
         Code::NoSignIn => {
             "Only upstreams whose `auth.kind` is `oauth` are signed in to. This one works without."

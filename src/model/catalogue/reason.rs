@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Code, Problem};
-use crate::model::fault::{CredentialError, LoginReason, TransientCause};
+use crate::model::fault::{CommandFault, CredentialError, LoginReason, TransientCause};
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
@@ -19,6 +19,9 @@ impl Problem {
                 retry_at,
             } => {
                 let wait = retry_at.since(now);
+                if let Some(problem) = Self::of_unattended(account, cause) {
+                    return problem.retry_after(wait);
+                }
                 let tried = match attempts {
                     0 | 1 => String::new(),
                     n => format!(" {n} times"),
@@ -40,6 +43,35 @@ impl Problem {
                 .retry_after(Duration::from_secs(2)),
             CredentialError::Store(detail) => problem(Code::StoreFailed).with("detail", detail),
         }
+    }
+
+    /// Why a credential that needs no person cannot be had; `None` for any other cause.
+    fn of_unattended(account: &AccountRef, cause: &TransientCause) -> Option<Self> {
+        let problem = |code| Self::new(code).with("upstream", account);
+        Some(match cause {
+            TransientCause::Secret(why) => problem(Code::SecretUnavailable).because(why),
+            TransientCause::NotStored(_) => problem(Code::SecretUnavailable)
+                .because(cause)
+                .next_step(format!("doorward upstream set-secret {}", account.upstream)),
+            TransientCause::Command(fault) => match fault {
+                CommandFault::Missing { install_hint, .. } => {
+                    let missing = problem(Code::ExecMissing).because(fault);
+                    match install_hint {
+                        Some(hint) => missing.next_step(hint),
+                        None => missing.next_step("install it, or write its whole path"),
+                    }
+                }
+                CommandFault::TimedOut { command, .. } => problem(Code::ExecTimeout)
+                    .because(format!("{fault} (it may be waiting for input)"))
+                    .next_step(format!("run it yourself: {command}")),
+                CommandFault::Failed { command, .. } | CommandFault::Output { command, .. } => {
+                    problem(Code::ExecFailed)
+                        .because(fault)
+                        .with("command", command)
+                }
+            },
+            _ => return None,
+        })
     }
 
     /// Why `account` needs a person.

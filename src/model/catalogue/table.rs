@@ -299,6 +299,15 @@ catalogue! {
         "there is already an upstream called {name}",
         "it points to {url}",
         "choose another name, or first: doorward upstream remove {name}";
+    TokenMissing "token_missing" 401 "invalid_token" / -31025, AfterUser, exit 1:
+        "this agent sent no token for {upstream}",
+        "doorward passes the agent's own token on, in `Authorization`, and its own credential \
+         goes into `Doorward-Session`",
+        "sign in to the upstream in the agent";
+    SecretElsewhere "secret_elsewhere" 409 / , No, exit 1:
+        "{upstream} does not keep its secret in doorward",
+        "{detail}",
+        "change it there, then: doorward ctl refresh {upstream}";
     NoSignIn "no_sign_in" 409 / , No, exit 1:
         "{upstream} does not use sign-in",
         "its kind of authentication is `{kind}`",

@@ -44,7 +44,8 @@ fn rpc_numbers_are_unique_and_outside_the_reserved_range() {
 fn only_a_bad_local_credential_is_a_401() {
     for code in Code::ALL {
         let entry = code.entry();
-        let local = (1..=5).contains(&entry.number) || *code == Code::TokenExpired;
+        let own = matches!(code, Code::TokenExpired | Code::TokenMissing);
+        let local = (1..=5).contains(&entry.number) || own;
         assert_eq!(entry.http == 401, local, "{code}");
         if entry.http == 401 {
             assert!(entry.oauth_error.is_some(), "{code}");

@@ -140,6 +140,17 @@ impl Machine {
                 self.start(effects);
             }
             RefreshFailure::Ambiguous(cause) => self.pause(cause, None, now, roll, effects),
+            // An answer came, and it replaced the token: what the store holds is spent. Nothing
+            // is presented and the daemon does not stop before the new one is there.
+            RefreshFailure::RotatedOnly { cause, .. } => {
+                self.unanswered = 0;
+                self.unsaved = Some(Unsaved {
+                    pause: Pause::new(now, self.retry.longest()),
+                    failures: 0,
+                });
+                effects.push(self.save());
+                self.pause(cause, None, now, roll, effects);
+            }
         }
     }
 

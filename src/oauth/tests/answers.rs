@@ -46,7 +46,7 @@ fn class(result: Result<Answer, TransportFault>) -> Class {
         Ok(_) => Class::Success,
         Err(RefreshFailure::Rejected(_)) => Class::Final,
         Err(RefreshFailure::Transient { .. }) => Class::Transient,
-        Err(RefreshFailure::Ambiguous(_)) => Class::Ambiguous,
+        Err(RefreshFailure::Ambiguous(_) | RefreshFailure::RotatedOnly { .. }) => Class::Ambiguous,
     }
 }
 
@@ -273,6 +273,23 @@ fn tl_revocation_responses() {
     );
     let lost = outcome(Err(Lost::TimedOut.into()));
     assert!(matches!(lost, Revocation::Later { .. }), "{lost:?}");
+}
+
+/// The token that was presented is spent: its successor is the only one there is.
+#[test]
+fn a_new_refresh_token_is_read_out_of_an_answer_that_is_of_no_other_use() {
+    for body in [
+        r#"{"refresh_token":"r"}"#,
+        r#"{"access_token":"","refresh_token":"r"}"#,
+        r#"{"access_token":"a\nb","refresh_token":"r","token_type":"Bearer"}"#,
+        r#"{"access_token":"a","refresh_token":"r","token_type":"DPoP"}"#,
+    ] {
+        let failure = token_outcome(Ok(got(200, body))).expect_err("no token to use");
+        let RefreshFailure::RotatedOnly { refresh, .. } = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(refresh.expose(), "r");
+    }
 }
 
 proptest::proptest! {

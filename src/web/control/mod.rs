@@ -23,6 +23,7 @@ use crate::model::time::Timestamp;
 mod granting;
 mod mint;
 mod rename;
+mod secret;
 mod sessions;
 mod shown;
 mod sign_in;
@@ -160,12 +161,20 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::get().to(sign_in::login_progress),
         )
         .route(
+            "/api/v1/upstreams/{account}/login/paste",
+            web::post().to(sign_in::paste),
+        )
+        .route(
             "/api/v1/upstreams/{account}/logout",
             web::post().to(sign_in::logout),
         )
         .route(
             "/api/v1/upstreams/{account}/refresh",
             web::post().to(sign_in::refresh),
+        )
+        .route(
+            "/api/v1/upstreams/{account}/secret",
+            web::put().to(secret::set),
         )
         .route(
             "/api/v1/upstreams/{account}/test",

@@ -75,7 +75,7 @@ pub(super) async fn renew(control: web::Data<Control>, asked: web::Path<String>)
     cell.touch(now)
         .map_err(|death| proxy::died(&cell, death, now))?;
     let item = views::session(&cell, &deps.config.load(), now);
-    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item, Vec::new())))
+    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item)))
 }
 
 pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Revoke>) -> Answer {

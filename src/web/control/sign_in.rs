@@ -1,15 +1,19 @@
 //! Signing in and out, and a refresh at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 
 use super::{Answer, Control, Refused, named, view, views};
-use crate::actor::login::{LoginOptions, LoginOutcome, LoginStarted};
-use crate::actor::{AwaitLogin, BeginLogin, ForceRefresh, Logout, LogoutReport};
+use crate::actor::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
+use crate::actor::{
+    AwaitLogin, BeginLogin, ClientFate, FinishLogin, ForceRefresh, Logout, LogoutReport,
+};
 use crate::api::{self, Moment};
-use crate::config::Browser;
+use crate::config::{Browser, SecretSource, Upstream};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::id::AccountRef;
 use crate::oauth::Revocation;
 
 pub(super) async fn login(
@@ -20,8 +24,8 @@ pub(super) async fn login(
     let (upstream, account) = named(&control, &asked)?;
     let start = start.into_inner().unwrap_or_default();
     let options = LoginOptions {
-        scopes: start.scopes,
-        add_scopes: start.add_scopes,
+        scopes: start.scopes.clone(),
+        add_scopes: start.add_scopes.clone(),
         force: start.force,
         window: start.window_s.map(Duration::from_secs),
     };
@@ -29,7 +33,15 @@ pub(super) async fn login(
         .directory
         .send(&account, || BeginLogin(options.clone()))
         .await?
-        .map_err(|fault| fault.problem(&account).with("kind", upstream.auth.kind()))?;
+        .map_err(|fault| {
+            let problem = fault.problem(&account).with("kind", upstream.auth.kind());
+            match (&fault, upstream.auth.secret()) {
+                (LoginFault::NotOauth, Some(SecretSource::Stored(_))) => {
+                    problem.next_step(format!("doorward upstream set-secret {}", upstream.name))
+                }
+                _ => problem,
+            }
+        })?;
     let browser = match &control.directory.deps().config.load().login.browser {
         Browser::Default => None,
         Browser::None => Some("none".to_owned()),
@@ -38,6 +50,7 @@ pub(super) async fn login(
     Ok(HttpResponse::Ok().json(match started {
         LoginStarted::Pending {
             url,
+            authorize_url,
             expires,
             host,
             moved_from,
@@ -45,6 +58,7 @@ pub(super) async fn login(
             let mut started = api::LoginStarted::at(url, Moment(expires), browser);
             started.host = Some(host);
             started.moved_from = moved_from;
+            started.authorize_url = start.paste.then_some(authorize_url);
             started
         }
         LoginStarted::AlreadySignedIn(status) => api::LoginStarted::needless(views::account(
@@ -71,30 +85,64 @@ pub(super) async fn login_progress(
     let ended = tokio::time::timeout(wait, control.directory.send(&account, || AwaitLogin)).await;
     let progress = match ended {
         Err(_) => api::LoginProgress::new(api::LoginState::Pending),
-        Ok(outcome) => match outcome? {
-            LoginOutcome::Succeeded(status) => {
-                let mut progress = api::LoginProgress::new(api::LoginState::Succeeded);
-                let view = views::account(&control.directory, &upstream, &account, Some(&status));
-                progress.account = Some(view);
-                if !status.refreshable {
-                    let problem = Problem::new(Code::NoRefreshToken).with("upstream", &account);
-                    progress.warnings.push(api::Trouble::new(&problem, None));
-                }
-                progress
-            }
-            LoginOutcome::Failed(fault) => {
-                let mut progress = api::LoginProgress::new(api::LoginState::Failed);
-                progress.problem = Some(api::Trouble::new(&fault.problem(&account), None));
-                progress
-            }
-            LoginOutcome::NotPending => {
-                let mut progress = api::LoginProgress::new(api::LoginState::Failed);
-                let problem = Problem::new(Code::LoginState).with("upstream", &account);
-                progress.problem = Some(api::Trouble::new(&problem, None));
-                progress
-            }
-        },
+        Ok(outcome) => ended_in(&control, &upstream, &account, outcome?),
     };
+    Ok(HttpResponse::Ok().json(progress))
+}
+
+/// How a sign-in ended.
+fn ended_in(
+    control: &Control,
+    upstream: &Upstream,
+    account: &AccountRef,
+    outcome: LoginOutcome,
+) -> api::LoginProgress {
+    let failed = |problem: &Problem| {
+        let mut progress = api::LoginProgress::new(api::LoginState::Failed);
+        progress.problem = Some(api::Trouble::new(problem, None));
+        progress
+    };
+    match outcome {
+        LoginOutcome::Succeeded(status) => {
+            let mut progress = api::LoginProgress::new(api::LoginState::Succeeded);
+            let view = views::account(&control.directory, upstream, account, Some(&status));
+            progress.account = Some(view);
+            if !status.refreshable {
+                let problem = Problem::new(Code::NoRefreshToken).with("upstream", account);
+                progress.warnings.push(api::Trouble::new(&problem, None));
+            }
+            progress
+        }
+        LoginOutcome::Failed(fault) => failed(&fault.problem(account)),
+        LoginOutcome::NotPending => {
+            failed(&Problem::new(Code::LoginState).with("upstream", account))
+        }
+    }
+}
+
+/// Finishes a sign-in with the address that a browser on another machine was sent back to. That
+/// the person holds it, and may open this socket, is the proof that a cookie is otherwise: the
+/// `state` in it is checked as ever.
+pub(super) async fn paste(
+    control: web::Data<Control>,
+    asked: web::Path<String>,
+    pasted: web::Json<api::PasteLogin>,
+) -> Answer {
+    let (upstream, account) = named(&control, &asked)?;
+    let query = url::Url::parse(pasted.url.trim())
+        .ok()
+        .and_then(|url| url.query().map(Arc::<str>::from))
+        .ok_or_else(|| {
+            let why = "this is not the address that the provider sent your browser back to";
+            Problem::new(Code::BadRequest)
+                .because(why)
+                .next_step("copy the whole address, from http to its end")
+        })?;
+    let outcome = control
+        .directory
+        .send(&account, || FinishLogin(Arc::clone(&query)))
+        .await?;
+    let progress = ended_in(&control, &upstream, &account, outcome);
     Ok(HttpResponse::Ok().json(progress))
 }
 
@@ -108,13 +156,21 @@ pub(super) async fn logout(
         return Err(Refused(
             Problem::new(Code::NoSignIn)
                 .with("upstream", &account)
-                .with("kind", "none"),
+                .with("kind", upstream.auth.kind()),
         ));
     }
-    let local = options.into_inner().unwrap_or_default().local;
+    let options = options.into_inner().unwrap_or_default();
+    let logout = || Logout {
+        local: options.local,
+        client: if options.keep_client {
+            ClientFate::Keep
+        } else {
+            ClientFate::GiveBack
+        },
+    };
     let report = control
         .directory
-        .send(&account, || Logout { local })
+        .send(&account, logout)
         .await?
         .map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
     let (provider, detail) = match report {
@@ -131,11 +187,11 @@ pub(super) async fn logout(
 
 pub(super) async fn refresh(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
     let (upstream, account) = named(&control, &asked)?;
-    if upstream.auth.oauth().is_none() {
+    if !upstream.auth.is_managed() {
         return Err(Refused(
             Problem::new(Code::NoSignIn)
                 .with("upstream", &account)
-                .with("kind", "none"),
+                .with("kind", upstream.auth.kind()),
         ));
     }
     let waiter = control.directory.next_waiter();

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use super::{Answer, Control, Refused, all_accounts, named, rename, view};
-use crate::actor::{Logout, Status};
+use crate::actor::{ClientFate, Logout, Status};
 use crate::api;
 use crate::config::Edition;
 use crate::model::catalogue::{Code, Problem};
@@ -100,7 +100,13 @@ pub(super) async fn add(control: web::Data<Control>, add: web::Json<api::AddUpst
             settings.push(("allow_http", true.into()));
         }
         let mut auth = toml_edit::InlineTable::new();
-        auth.insert("kind", add.auth.as_deref().unwrap_or("oauth").into());
+        let kind = add.auth.as_deref().unwrap_or("oauth");
+        auth.insert("kind", kind.into());
+        if kind == "static" {
+            let mut place = toml_edit::InlineTable::new();
+            place.insert("keyring", name.as_str().into());
+            auth.insert("secret", place.into());
+        }
         if !add.scopes.is_empty() {
             auth.insert(
                 "scopes",
@@ -149,7 +155,10 @@ pub(super) async fn remove(control: web::Data<Control>, asked: web::Path<String>
         if upstream.enabled && upstream.auth.oauth().is_some() {
             let gone = control
                 .directory
-                .send(&account, || Logout { local: false })
+                .send(&account, || Logout {
+                    local: false,
+                    client: ClientFate::GiveBack,
+                })
                 .await?;
             gone.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
         }

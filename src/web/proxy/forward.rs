@@ -281,7 +281,8 @@ async fn proof(
         RouteAuth::None => Ok(Proof::Nothing),
         RouteAuth::Passthrough { skew } => {
             let Some(token) = passthrough::token(request.headers()) else {
-                return Ok(Proof::Nothing);
+                let missing = problem(call, Code::TokenMissing);
+                return Err(Trouble::Unauthorized(Box::new(missing)));
             };
             let now = state.clock.now();
             if let Some(end) = skew.and_then(|skew| passthrough::expired(token, skew, now)) {

@@ -12,14 +12,15 @@ use doorward::actor::pending::PendingLogins;
 use doorward::clock::{Clock, ManualClock, SystemRandom};
 use doorward::config::{self, Inputs};
 use doorward::ledger::Ledger;
-use doorward::model::fault::RefreshFailure;
+use doorward::model::fault::{RefreshFailure, TransientCause};
 use doorward::model::id::{AccountRef, Generation};
 use doorward::model::record::{ClientAuth, ClientOrigin, ClientRecord, GrantRecord};
 use doorward::model::secret::{AccessToken, RefreshToken};
 use doorward::model::time::Timestamp;
 use doorward::model::token::NewTokens;
 use doorward::oauth::{
-    Authority, Discovered, DiscoveryFailure, Exchange, Provider, RegistrationFailure, Revocation,
+    Authority, Discovered, DiscoveryFailure, Exchange, OwnGrant, Provider, RegistrationFailure,
+    Revocation,
 };
 use doorward::store::Store;
 use futures_util::future::{LocalBoxFuture, pending};
@@ -36,6 +37,7 @@ pub(crate) struct Presented {
 
 pub(crate) enum Outcome {
     Tokens(NewTokens),
+    RotatedOnly(RefreshToken),
     Panic,
 }
 
@@ -52,6 +54,15 @@ impl Presented {
         };
         assert!(
             self.answer.send(Outcome::Tokens(tokens)).is_ok(),
+            "it waits"
+        );
+    }
+
+    /// A new refresh token, and an access token of a kind that nobody here can send.
+    pub(crate) fn rotate_only(self, number: u32) {
+        let refresh = RefreshToken::new(format!("refresh-{number}"));
+        assert!(
+            self.answer.send(Outcome::RotatedOnly(refresh)).is_ok(),
             "it waits"
         );
     }
@@ -120,10 +131,18 @@ impl Authority for Prompted {
         Box::pin(async move {
             match answered.await {
                 Ok(Outcome::Tokens(tokens)) => Ok(tokens),
+                Ok(Outcome::RotatedOnly(refresh)) => Err(RefreshFailure::RotatedOnly {
+                    refresh,
+                    cause: TransientCause::Malformed("it holds no access token"),
+                }),
                 Ok(Outcome::Panic) => panic!("told to by the test"),
                 Err(_) => pending().await,
             }
         })
+    }
+
+    fn own_token(&self, _: OwnGrant) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
+        Box::pin(pending())
     }
 
     fn revoke(
@@ -180,7 +199,7 @@ impl World {
             ledger: Arc::new(Ledger::new()),
             store,
             config: Arc::new(ArcSwap::from_pointee(config)),
-            authority: Arc::new(move || {
+            authority: Arc::new(move |_| {
                 Rc::new(Prompted {
                     present: present.clone(),
                     revoking: Arc::clone(&gates),

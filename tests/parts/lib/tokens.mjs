@@ -32,7 +32,8 @@ export class Tokens {
 
   /** Ends every access token issued so far. */
   expireAccess() {
-    const records = [...this.#records('AccessToken').values()].filter((record) => !record.dead);
+    const all = ['AccessToken', 'ClientCredentials'].flatMap((kind) => [...this.#records(kind).values()]);
+    const records = all.filter((record) => !record.dead);
     for (const record of records) record.dead = 'expired';
     return records.length;
   }
@@ -46,7 +47,8 @@ export class Tokens {
 
   /** What a protected resource learns about an access token. */
   check(token) {
-    const record = this.#records('AccessToken').get(token);
+    const own = this.#records('ClientCredentials').get(token);
+    const record = own ?? this.#records('AccessToken').get(token);
     if (!record) return { active: false, reason: 'unknown' };
     const { payload, generation } = record;
     const facts = {
@@ -55,7 +57,7 @@ export class Tokens {
     };
     let reason = record.dead;
     if (payload.exp * 1000 <= Date.now()) reason ??= 'expired';
-    if (!this.#records('Grant').has(payload.grantId)) reason ??= 'revoked';
+    if (!own && !this.#records('Grant').has(payload.grantId)) reason ??= 'revoked';
     return reason ? { active: false, reason, ...facts } : { active: true, ...facts };
   }
 

@@ -1,0 +1,33 @@
+//! The way of each upstream to its authorization server: with the trust and through the proxy
+//! that its own calls have.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::actor::AuthorityFactory;
+use crate::clock::Clock;
+use crate::config::Upstream;
+use crate::egress::Egress;
+use crate::http::{OwnClient, Timeouts, TlsSettings, client_config};
+use crate::oauth::{Authority, OauthAuthority};
+
+pub(super) fn factory(clock: Arc<dyn Clock>) -> AuthorityFactory {
+    let platform = client_config(&TlsSettings::default());
+    Arc::new(move |upstream: Option<&Upstream>| {
+        let own = upstream.map(|upstream| TlsSettings {
+            ca_file: upstream.tls.ca_file.clone(),
+            client: upstream
+                .tls
+                .client
+                .as_ref()
+                .map(|own| (own.cert.clone(), own.key.clone())),
+        });
+        let tls = match own {
+            Some(own) if own.ca_file.is_some() || own.client.is_some() => client_config(&own),
+            _ => platform.clone(),
+        };
+        let egress = upstream.map_or_else(Egress::direct, |upstream| upstream.proxy.egress());
+        let client = OwnClient::new(tls, Arc::clone(&clock), Timeouts::default()).through(egress);
+        Rc::new(OauthAuthority::new(client, Arc::clone(&clock))) as Rc<dyn Authority>
+    })
+}
