@@ -18,6 +18,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;
