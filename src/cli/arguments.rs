@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod connect;
 mod daemon;
 mod session;
 
+pub(super) use connect::{ConnectArgs, DisconnectArgs, ModeForm, ScopeForm};
 pub(super) use daemon::{LogForm, LogsArgs, ServeArgs};
 pub(super) use session::{RunArgs, SessionCommand};
 
@@ -137,6 +139,10 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Run an agent with a session of its own, which ends with it
     Run(RunArgs),
+    /// Write an agent's config: shown first, undone by disconnect
+    Connect(ConnectArgs),
+    /// Take out of an agent's config what connect wrote
+    Disconnect(DisconnectArgs),
     /// Make sure the daemon runs
     Up,
     /// Stop the daemon

@@ -4,6 +4,7 @@
 mod agent;
 mod arguments;
 mod bridge;
+mod connect;
 mod local;
 mod login;
 mod logs;

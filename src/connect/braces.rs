@@ -54,8 +54,8 @@ pub(super) fn put(
     if comma.is_none() {
         splices.push(Splice::put(last.end, ","));
     }
-    if own_line && grammar != Grammar::Toml {
-        let end = end_of_line(text, from..close, grammar);
+    let end = end_of_line(text, from..close, grammar);
+    if let Some(end) = end.filter(|_| own_line && grammar != Grammar::Toml) {
         let pair = write(Layout::Lines(blanks));
         splices.push(Splice::put(end, format!("{newline}{blanks}{pair}{after}")));
     } else {
@@ -157,8 +157,9 @@ pub(super) fn comma(text: &str, between: Range<usize>, grammar: Grammar) -> Opti
     None
 }
 
-/// Where what belongs to the line of `within.start` ends: behind its comments.
-fn end_of_line(text: &str, within: Range<usize>, grammar: Grammar) -> usize {
+/// Where what belongs to the line of `within.start` ends: behind its comments. Nowhere, where one
+/// of them goes on on the next line.
+fn end_of_line(text: &str, within: Range<usize>, grammar: Grammar) -> Option<usize> {
     let line = line_end(text, within.start);
     let mut at = within.start;
     loop {
@@ -166,11 +167,11 @@ fn end_of_line(text: &str, within: Range<usize>, grammar: Grammar) -> usize {
         let seen = at + rest.len() - rest.trim_start_matches([' ', '\t']).len();
         if seen >= line.min(within.end) {
             // Blanks before the newline stay on their line; before the brace there is none.
-            return if line <= within.end { line } else { at };
+            return Some(if line <= within.end { line } else { at });
         }
         match comment(text, seen, grammar) {
             Some(end) if end <= line => at = end,
-            _ => return within.start,
+            _ => return None,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::text::position;
+
 /// Why a file is not read or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -16,9 +18,14 @@ pub enum FileError {
     /// A link leads out of the home directory.
     #[error("it is a link to {}, outside of your home directory", .0.display())]
     Elsewhere(PathBuf),
-    /// It is no text: the byte at this place is none of UTF-8.
-    #[error("byte {0} is not UTF-8")]
-    NotText(usize),
+    /// It is no text: a byte at this place is none of UTF-8.
+    #[error("{line}:{column}: a byte here is not UTF-8")]
+    NotText {
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+    },
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -88,7 +95,7 @@ impl Draft {
     fn unchanged(&self) -> Result<(), FileError> {
         match read(&self.target) {
             Ok(now) if now == self.before => Ok(()),
-            Ok(_) | Err(FileError::NotText(_)) => Err(FileError::Changed),
+            Ok(_) | Err(FileError::NotText { .. }) => Err(FileError::Changed),
             Err(error) => Err(error),
         }
     }
@@ -138,7 +145,12 @@ fn read(file: &Path) -> Result<Option<String>, FileError> {
     match fs::read(file) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
-            Err(error) => Err(FileError::NotText(error.utf8_error().valid_up_to())),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let right = String::from_utf8_lossy(&error.as_bytes()[..at]);
+                let (line, column) = position(&right, at);
+                Err(FileError::NotText { line, column })
+            }
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -130,7 +130,7 @@ pub(super) struct Spot<'a> {
 
 impl Format {
     /// What the text means.
-    pub(super) fn read(self, text: &str) -> Result<Value, Refused> {
+    pub fn read(self, text: &str) -> Result<Value, Refused> {
         match self {
             Self::Json { .. } => json::read(text, self),
             Self::Toml => toml::read(text),

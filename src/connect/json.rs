@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::braces::{self, Grammar, Layout, Place};
 use super::format::{Format, Made, Put, Refused, Spot};
 use super::setting::{Fields, Setting};
-use super::text::{Splice, indent, is_blank, line_start, newline, spliced, unit};
+use super::text::{
+    Splice, indent, is_blank, line_end, line_start, newline, newline_before, spliced, unit,
+};
 use super::tree::{Body, Form, Node, Pair};
 
 /// The value of the text; nothing where it holds nothing but blanks and comments.
@@ -120,11 +122,10 @@ pub(super) fn put(
     if tree(&text, format)?.is_none() {
         made.push(Made::new(&[], None));
         let newline = newline(&text);
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push_str(newline);
-        }
-        text.push_str("{}");
-        text.push_str(newline);
+        text = match text.ends_with('\n') || text.is_empty() {
+            true => format!("{text}{{}}{newline}"),
+            false => format!("{text}{newline}{{}}"),
+        };
     }
     for depth in 0..=spot.path.len() {
         let root = tree(&text, format)?.ok_or(Refused::Unsure)?;
@@ -221,10 +222,13 @@ pub(super) fn cut(
             Some(None) => match here.split_last() {
                 Some((name, outer)) => text = cut_one(&text, format, outer, name)?,
                 None => {
-                    let rest = &text[node.at.end..];
-                    let newline = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
-                    let end = node.at.end + newline.min(if rest.starts_with('\r') { 2 } else { 1 });
-                    text = spliced(&text, vec![Splice::cut(node.at.start..end)]);
+                    // The line that was made for it goes with it.
+                    let at = &node.at;
+                    let gone = match line_end(&text, at.end) {
+                        end if end == text.len() => newline_before(&text, at.start)..at.end,
+                        end => at.start..end + newline(&text[end..]).len(),
+                    };
+                    text = spliced(&text, vec![Splice::cut(gone)]);
                 }
             },
             None => break,

@@ -96,8 +96,15 @@ pub fn connect(old: Option<&str>, known: Option<&Ours>, wish: &Wish<'_>) -> Resu
         made: Vec::new(),
         entries: Vec::new(),
     };
-    // A file that has gone took with it what was ours.
-    let known = known.filter(|_| old.is_some());
+    // Where nothing of ours is left (the file has gone, or somebody cleaned up), what is remembered
+    // of the time before is about another file than this.
+    let means = wish.format.read(&work.text)?;
+    let is_left = |kept: &Kept| {
+        let path: Vec<&str> = kept.path.iter().map(String::as_str).collect();
+        let name = &kept.name;
+        at(&means, Spot { path: &path, name }).is_some_and(|present| kept.is_in(present))
+    };
+    let known = known.filter(|known| known.entries.iter().any(is_left));
     let mut ours = known.cloned().unwrap_or_else(fresh);
     let wanted = |kept: &Kept| wish.entries.iter().any(|entry| entry.name == kept.name);
     let (stay, stale): (Vec<_>, Vec<_>) = ours
