@@ -4,6 +4,7 @@ mod actors;
 mod admission;
 mod bridge;
 mod cli;
+mod connect;
 mod crash;
 mod credentials;
 mod fields;

@@ -1,6 +1,7 @@
 //! The built binary: what it prints, where, and with which exit code. Where a command needs a
 //! daemon, a stub on a Unix socket stands in for it, so that every answer can be chosen.
 
+mod connect;
 mod demo;
 mod local;
 mod logs;
