@@ -19,6 +19,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod credential;
 pub mod ctl;
 pub mod daemon;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 mod config;
+mod connect;
 mod ctl;
 mod daemon;
 mod login;
@@ -13,6 +14,7 @@ mod session;
 mod upstream;
 
 pub(super) use config::{CheckArgs, ConfigCommand, ExplainArgs, InitArgs, ShowArgs};
+pub(super) use connect::{ConnectArgs, DisconnectArgs, ModeForm, ScopeForm};
 pub(super) use ctl::{CtlCommand, StateForm};
 pub(super) use daemon::{DemoArgs, LogForm, LogsArgs, ServeArgs};
 pub(super) use login::{LoginArgs, LogoutArgs, StatusArgs};
@@ -147,6 +149,10 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Run an agent with a session of its own, which ends with it
     Run(RunArgs),
+    /// Write an agent's config: shown first, undone by disconnect
+    Connect(ConnectArgs),
+    /// Take out of an agent's config what connect wrote
+    Disconnect(DisconnectArgs),
     /// Make sure the daemon runs
     Up,
     /// Stop the daemon

@@ -5,6 +5,7 @@ mod agent;
 mod arguments;
 mod attach;
 mod bridge;
+mod connect;
 mod local;
 mod login;
 mod logs;

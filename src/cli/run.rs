@@ -12,7 +12,7 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{agent, bridge, local, login, logs, session, start, upstream};
+use super::{agent, bridge, connect, local, login, logs, session, start, upstream};
 use crate::api::{self, Logout, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -204,6 +204,8 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Login(asked)) => login::login(context, asked).await,
         Some(Command::Logout(asked)) => logout(ctl, &asked).await,
         Some(Command::Run(asked)) => agent::run(context, asked).await,
+        Some(Command::Connect(asked)) => connect::connect(context, asked).await,
+        Some(Command::Disconnect(asked)) => connect::disconnect(context, asked).await,
         Some(Command::Up) => start::up(context).await,
         Some(Command::Down) => start::down(context).await,
         Some(Command::Logs(asked)) => logs::show(context, asked).await,

@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ctl", &["model", "clock", "api", "paths", "http"]),
     ("bridge", &["model", "api", "ctl"]),
+    ("connect", &["model"]),
     ("agents", &["model"]),
     ("run", &["model", "agents", "api"]),
 ];

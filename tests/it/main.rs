@@ -6,6 +6,7 @@ mod attach;
 mod bridge;
 mod chaos;
 mod cli;
+mod connect;
 mod crash;
 mod credentials;
 mod egress;

@@ -378,5 +378,26 @@ pub(super) const fn explain(code: Code) -> &'static str {
              that is configured with another upstream is refused it there. `doorward run \
              --upstream NAME` is a person's own word and goes before the file."
         }
+        Code::ClientUnknown => {
+            "`doorward connect` knows the files of the agent programs that `doorward connect --list` \
+             shows. Any other program can be given an address of doorward and a credential of \
+             `doorward session mint`, or `doorward bridge NAME` as the command of a server."
+        }
+        Code::ClientFileRefused => {
+            "doorward changes another program's file only where it can prove that nothing but its \
+             own entries differs afterwards: it reads the new text and compares. Here something is \
+             written in a way that this cannot be done for (dotted keys, anchors, a list where a \
+             map belongs). Nothing was written."
+        }
+        Code::ClientFileFailed => {
+            "The operating system refused to read or to replace the file of an agent program. A \
+             file is replaced as a whole, so its directory has to be writable too. What was there \
+             before is still there."
+        }
+        Code::NoUpstream => {
+            "An agent is connected to upstreams, and none is configured, or all of them are \
+             switched off. `doorward login URL` adds one and signs you in; `doorward upstream \
+             list` shows those that exist."
+        }
     }
 }

@@ -356,4 +356,20 @@ catalogue! {
         "{upstream} is left out in this project",
         "{file} does not name it",
         "add it to `upstreams` there, or work outside of that directory";
+    ClientUnknown "client_unknown" 404 / , No, exit 5:
+        "there is no client called {name}",
+        "known: {names}",
+        "doorward connect --list";
+    ClientFileRefused "client_file_refused" 409 / , No, exit 7:
+        "{file} cannot be changed safely",
+        "{detail}",
+        "put the entries in by hand: doorward connect {client} --print";
+    ClientFileFailed "client_file_failed" 403 / , AfterUser, exit 1:
+        "{file} cannot be read or written",
+        "{detail}",
+        "make it accessible, then: doorward connect {client}";
+    NoUpstream "no_upstream" 404 / , AfterUser, exit 5:
+        "there is no upstream to connect",
+        "the config names none that is switched on",
+        "doorward login https://mcp.example.com/mcp";
 }

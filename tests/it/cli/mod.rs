@@ -2,6 +2,7 @@
 //! daemon, a stub on a Unix socket stands in for it, so that every answer can be chosen.
 
 mod bridge;
+mod connect;
 mod demo;
 mod local;
 mod logs;
