@@ -6,9 +6,11 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 mod daemon;
+mod import;
 mod session;
 
 pub(super) use daemon::{LogForm, LogsArgs, ServeArgs};
+pub(super) use import::{ImportArgs, Origin};
 pub(super) use session::{EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm};
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.
@@ -276,6 +278,8 @@ pub enum UpstreamCommand {
     Disable(NameArgs),
     /// Give it another name
     Rename(RenameArgs),
+    /// Take over remote servers that your agent programs have already
+    Import(ImportArgs),
 }
 
 /// `upstream add`

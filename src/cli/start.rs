@@ -252,7 +252,7 @@ fn arguments(context: &Context) -> Vec<std::ffi::OsString> {
 }
 
 /// The flags with which another command means the same daemon.
-fn same_daemon(context: &Context) -> Vec<std::ffi::OsString> {
+pub(super) fn same_daemon(context: &Context) -> Vec<std::ffi::OsString> {
     let mut all = Vec::new();
     let global = &context.global;
     let paths: [(&str, &Option<PathBuf>); 3] = [

@@ -6,7 +6,7 @@ use toml_edit::{InlineTable, Value};
 
 use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
-use super::{local, start};
+use super::{import, local, start};
 use crate::api::{self, AddUpstream, ChangeUpstream, UpstreamDetail, Upstreams};
 use crate::config::{self, EditError, Edition};
 use crate::ctl::{self, Fault, Outcome};
@@ -48,6 +48,7 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             let outcome = remove(context, &asked.name).await;
             spelled(ctl, outcome, Some(&asked.name)).await
         }
+        UpstreamCommand::Import(asked) => import::run(context, asked).await,
         UpstreamCommand::Enable(asked) => switch(context, &asked.name, true).await,
         UpstreamCommand::Disable(asked) => switch(context, &asked.name, false).await,
         UpstreamCommand::Rename(asked) => {

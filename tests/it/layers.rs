@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("transport", &["model", "clock"]),
     ("api", &["model", "clock"]),
     ("config", &["model", "clock"]),
+    ("project", &["model", "api", "config"]),
     ("store", &["model", "clock", "paths"]),
     ("oauth", &["model", "clock", "http"]),
     ("ledger", &["model", "clock"]),
@@ -41,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ctl", &["model", "clock", "api", "paths", "http"]),
     ("bridge", &["model", "api", "ctl"]),
     ("agents", &["model"]),
+    ("import", &["model"]),
     ("run", &["model", "agents", "api"]),
 ];
 

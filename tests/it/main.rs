@@ -1,5 +1,6 @@
 //! Tests of the whole, one module a topic.
 
+mod accounts;
 mod actors;
 mod admission;
 mod attach;
@@ -19,6 +20,7 @@ mod own_tokens;
 mod pressure;
 mod probes;
 mod processes;
+mod projects;
 mod proxy;
 mod redaction;
 mod rules;

@@ -347,4 +347,8 @@ catalogue! {
         "{upstream} is left out in this project",
         "{file} does not name it",
         "add it to `upstreams` there, or work outside of that directory";
+    NotImportable "not_importable" 409 / , No, exit 6:
+        "{name} cannot be taken over",
+        "{reason}",
+        "doorward upstream add {name} URL";
 }

@@ -2,6 +2,7 @@
 //! daemon, a stub on a Unix socket stands in for it, so that every answer can be chosen.
 
 mod demo;
+mod import;
 mod local;
 mod logs;
 mod remote;
