@@ -1,11 +1,14 @@
-//! Agent programs, and how each is told of doorward's servers for one run: more arguments and more
-//! variables, and never a file. The credential is in none of them: they name the variable that
-//! holds it.
+//! Agent programs, and how each is told of doorward's servers for one run: more arguments, more
+//! variables, and where a program takes neither, a file of ours that it is pointed to; never a
+//! file of the person's. The credential is in none of them: they name the variable that holds it.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+mod gemini;
+mod goose;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +26,10 @@ pub enum Agent {
     Codex,
     /// `OpenCode`.
     OpenCode,
+    /// Gemini CLI.
+    Gemini,
+    /// goose.
+    Goose,
 }
 
 /// A server as agents see it.
@@ -30,25 +37,68 @@ pub enum Agent {
 pub struct Server {
     /// What it is called there.
     pub name: String,
+    /// Its account, as people write it: what `doorward bridge` is given.
+    pub reference: String,
     /// Its address here.
     pub url: String,
+}
+
+/// What an agent program is about to be started with, and what there is to tell it with.
+pub struct Surroundings<'a> {
+    /// Whether it shall know no other servers, where it can be told that.
+    pub only: bool,
+    /// What the person gave it.
+    pub arguments: &'a [OsString],
+    /// What a variable holds already.
+    pub set: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a file is there.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+    /// Where files of ours may be put.
+    pub folder: &'a Path,
+    /// Whether that folder and all above it are root's, and nobody else may write there.
+    pub of_root: bool,
+    /// This program.
+    pub program: &'a Path,
+    /// The flags with which another command of it means the same daemon.
+    pub same_daemon: &'a [OsString],
 }
 
 /// What tells an agent program of the servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Injection {
-    /// Arguments that go before those of the person.
+    /// Arguments beside those of the person.
     pub arguments: Vec<OsString>,
+    /// How many of the person's go before them.
+    pub behind: usize,
     /// Variables beside those that every agent gets.
     pub variables: Vec<(&'static str, OsString)>,
+    /// What has to be in the folder.
+    pub files: Vec<(PathBuf, Content)>,
+}
+
+/// What is in a file of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// This text.
+    Text(String),
+    /// A link to this file.
+    Link(PathBuf),
 }
 
 /// Why an agent program cannot be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTold {
     /// Somebody has set its variable to something that nothing can be added to.
     #[error("{OPENCODE} is set, and it is no JSON object")]
     Unreadable,
+    /// Its machine-wide settings are in use: ours would take their place.
+    #[error("{} is in use; doorward connect gemini tells it for good", .0.display())]
+    InUse(PathBuf),
+    /// It takes such settings from root only, and this is not root's.
+    #[error(
+        "it takes settings for a run from root only; doorward connect gemini tells it for good"
+    )]
+    NotOfRoot,
 }
 
 impl Agent {
@@ -58,26 +108,28 @@ impl Agent {
             "claude" => Some(Self::Claude),
             "codex" => Some(Self::Codex),
             "opencode" => Some(Self::OpenCode),
+            "gemini" => Some(Self::Gemini),
+            "goose" => Some(Self::Goose),
             _ => None,
         }
     }
 
-    /// What tells it of `servers`. `only`: and of no others, where it can be told that.
-    /// `set` is what a variable holds already.
+    /// What tells it of `servers`.
     pub fn told_of(
         self,
         servers: &[Server],
-        only: bool,
-        set: impl Fn(&str) -> Option<String>,
+        around: &Surroundings<'_>,
     ) -> Result<Injection, NotTold> {
         let mut injection = Injection::default();
         match self {
-            Self::Claude => injection.arguments = claude(servers, only),
+            Self::Claude => injection.arguments = claude(servers, around.only),
             Self::Codex => injection.arguments = codex(servers),
             Self::OpenCode => {
-                let text = opencode(servers, set(OPENCODE).as_deref())?;
+                let text = opencode(servers, (around.set)(OPENCODE).as_deref())?;
                 injection.variables.push((OPENCODE, text.into()));
             }
+            Self::Gemini => return gemini::told_of(servers, around),
+            Self::Goose => return Ok(goose::told_of(servers, around)),
         }
         Ok(injection)
     }

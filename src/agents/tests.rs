@@ -3,6 +3,7 @@ use super::*;
 fn servers() -> [Server; 2] {
     let server = |name: &str, path: &str| Server {
         name: name.to_owned(),
+        reference: path.to_owned(),
         url: format!("http://127.0.0.1:5177/u/{path}"),
     };
     [
@@ -11,9 +12,36 @@ fn servers() -> [Server; 2] {
     ]
 }
 
+/// What tells an agent on a machine where `set` is what all its variables hold, and `there` the
+/// only file.
+fn try_told(
+    agent: Agent,
+    only: bool,
+    set: Option<&str>,
+    there: Option<&str>,
+    arguments: &[&str],
+) -> Result<Injection, NotTold> {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    agent.told_of(
+        &servers(),
+        &Surroundings {
+            only,
+            arguments: &arguments,
+            set: &|name| {
+                set.filter(|_| !name.contains("DEFAULTS"))
+                    .map(str::to_owned)
+            },
+            exists: &|path| there.is_some_and(|there| path.ends_with(there)),
+            folder: Path::new("/state/my agents"),
+            of_root: there != Some("others"),
+            program: Path::new("/usr/bin/doorward"),
+            same_daemon: &["--state-dir".into(), "/state".into()],
+        },
+    )
+}
+
 fn told(agent: Agent, only: bool, set: Option<&str>) -> Injection {
-    let set = |name: &str| set.filter(|_| name == OPENCODE).map(str::to_owned);
-    agent.told_of(&servers(), only, set).expect("told")
+    try_told(agent, only, set, None, &["session"]).expect("told")
 }
 
 fn json_of(text: &OsString) -> Value {
@@ -88,21 +116,100 @@ fn opencode_keeps_what_is_set() {
     assert_eq!(config["mcp"]["mine"]["type"], "local");
     assert_eq!(config["mcp"]["linear"], entry);
     for set in ["[]", "{", r#"{"mcp":1}"#] {
-        let refused = Agent::OpenCode.told_of(&servers(), false, |_| Some(set.to_owned()));
+        let refused = try_told(Agent::OpenCode, false, Some(set), None, &[]);
         assert_eq!(refused, Err(NotTold::Unreadable), "{set}");
     }
 }
 
 #[test]
 fn the_others_get_the_environment_only() {
-    for client in ["gemini", "goose", "sh", "", "Claude"] {
+    for client in ["sh", "", "Claude"] {
         assert_eq!(Agent::of(client), None, "{client}");
     }
     for (client, agent) in [
         ("claude", Agent::Claude),
         ("codex", Agent::Codex),
         ("opencode", Agent::OpenCode),
+        ("gemini", Agent::Gemini),
+        ("goose", Agent::Goose),
     ] {
         assert_eq!(Agent::of(client), Some(agent));
+    }
+}
+
+#[test]
+fn gemini_is_pointed_to_settings_without_a_secret() {
+    let told_plain = told(Agent::Gemini, false, None);
+    let [(path, Content::Text(text))] = told_plain.files.as_slice() else {
+        panic!("one file: {told_plain:?}");
+    };
+    let config = json_of(&text.into());
+    assert_eq!(
+        config["mcpServers"]["my-notes"],
+        json!({
+            "httpUrl": "http://127.0.0.1:5177/u/my-notes@work",
+            "headers": {"Authorization": "Bearer $DOORWARD_SESSION"},
+        })
+    );
+    let variables = told_plain.variables.iter();
+    let at = |name: &str| {
+        variables
+            .clone()
+            .find(|(it, _)| *it == name)
+            .map(|(_, at)| at)
+    };
+    assert_eq!(
+        at("GEMINI_CLI_SYSTEM_SETTINGS_PATH"),
+        Some(&path.clone().into_os_string())
+    );
+    let defaults = at("GEMINI_CLI_SYSTEM_DEFAULTS_PATH").expect("set");
+    assert!(Path::new(defaults).ends_with("system-defaults.json"));
+    assert_eq!(told_plain.arguments, Vec::<OsString>::new());
+    assert_eq!(
+        told(Agent::Gemini, false, None),
+        told_plain,
+        "the same file again"
+    );
+    let only = told(Agent::Gemini, true, None);
+    let flags =
+        ["linear", "my-notes"].map(|it| OsString::from(format!("--allowed-mcp-server-names={it}")));
+    assert_eq!(only.arguments, flags);
+}
+
+#[test]
+fn settings_of_the_machine_are_not_replaced() {
+    let set = try_told(Agent::Gemini, false, Some("/mine.json"), None, &[]);
+    assert_eq!(set, Err(NotTold::InUse("/mine.json".into())));
+    let others = try_told(Agent::Gemini, false, None, Some("others"), &[]);
+    assert_eq!(others, Err(NotTold::NotOfRoot), "it would be skipped");
+    let there = try_told(Agent::Gemini, false, None, Some("settings.json"), &[]);
+    assert!(matches!(there, Err(NotTold::InUse(_))), "{there:?}");
+}
+
+#[test]
+fn goose_is_given_a_bridge_for_each_server() {
+    let told = told(Agent::Goose, false, None);
+    let command = |name: &str, reference: &str| {
+        format!("'/state/my agents/{name}' bridge {reference} --state-dir /state")
+    };
+    let expected = [
+        "--with-extension".to_owned(),
+        command("linear", "linear"),
+        "--with-extension".to_owned(),
+        command("my-notes", "my-notes@work"),
+    ];
+    assert_eq!(told.arguments, expected.map(OsString::from));
+    assert_eq!(told.behind, 1, "behind the word `session`");
+    let link = Content::Link("/usr/bin/doorward".into());
+    assert_eq!(told.files[1], ("/state/my agents/my-notes".into(), link));
+    for (arguments, tells) in [
+        (&["run", "-t", "x"][..], true),
+        (&["session", "--resume"], true),
+        (&["session", "list"], false),
+        (&["configure"], false),
+        (&[], false),
+    ] {
+        let told = try_told(Agent::Goose, false, None, None, arguments).expect("told");
+        assert_eq!(!told.arguments.is_empty(), tells, "{arguments:?}");
     }
 }

@@ -119,6 +119,8 @@ impl Link {
             upstreams: vec![self.options.upstream.clone()],
             label: self.options.label.clone(),
             bind_pid: Some(std::process::id()),
+            within: self.options.within.clone(),
+            parent: self.options.parent.clone(),
             ..Mint::of(SessionOrigin::Bridge)
         };
         let control = self.daemon.control();

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
+use crate::api::Within;
 use crate::ctl::{Client, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::invocation::Invocation;
@@ -40,6 +41,10 @@ pub struct Options {
     pub upstream: String,
     /// What the person calls this session.
     pub label: Option<String>,
+    /// What the project that it runs in leaves of a grant.
+    pub within: Option<Within>,
+    /// The session that it runs inside of, by its public id.
+    pub parent: Option<String>,
     /// Whether a daemon that is away may be started.
     pub autostart: bool,
     /// How the person calls the program, for the commands in messages.

@@ -4,17 +4,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use super::arguments::{LoginArgs, RunArgs};
+use super::inject::Telling;
 use super::run::Context;
-use super::{local, login, start};
-use crate::agents::Agent;
+use super::{local, login, project, start};
 use crate::api::{self, Account, AccountState, Mint, Minted, RevokeFilter, Revoked, Status};
-use crate::config;
+use crate::config::{self, Config};
 use crate::ctl::{Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::SessionOrigin;
 use crate::model::secret::SessionToken;
+use crate::project::Project;
 use crate::run;
 
 /// The exit code where the command has not begun.
@@ -59,17 +61,20 @@ async fn begin(
     outer: Option<&str>,
 ) -> Result<std::convert::Infallible, Fault> {
     let ctl = &context.ctl;
+    let project = project::here(context)?;
     let status = start::ensure_apart(context).await?;
     let (command, arguments) = split(&asked.command);
     let client = run::client(&asked.client, command);
     let telling = Telling::of(&asked, client.as_deref());
-    let directory = std::env::current_dir().ok();
+    let place = place(project.as_ref());
     let label = asked
         .label
-        .unwrap_or_else(|| run::label(client.as_deref(), command, directory.as_deref()));
+        .unwrap_or_else(|| run::label(client.as_deref(), command, place.as_deref()));
     let name = run::name_of(command);
     let parent = outer.map(parent).transpose()?;
+    let chosen = !asked.upstreams.is_empty();
     let request = Mint {
+        within: project.as_ref().map(|it| it.within(chosen)),
         upstreams: asked.upstreams,
         label: Some(label),
         client,
@@ -84,6 +89,7 @@ async fn begin(
     };
     let minted: Minted = ctl.client.post(api::path::SESSIONS, &request).await?;
     let session = &minted.session;
+    project::tell(context, project.as_ref(), &minted);
     let accounts = run::granted(&session.grant, &status.upstreams);
     sign_in(context, &accounts).await;
     let end = if asked.keep {
@@ -98,8 +104,7 @@ async fn begin(
     ));
     let socket = ctl.client.socket();
     let mut variables = run::variables(&minted.url, &minted.credential, socket, &accounts);
-    let mut words = told_of(context, &telling, &accounts, &mut variables);
-    words.extend_from_slice(arguments);
+    let words = telling.told_of(context, &accounts, arguments, &mut variables);
     let problem = run::turn_into(command, &words, &variables);
     let request = api::Revoke {
         filter: RevokeFilter {
@@ -127,49 +132,6 @@ pub(super) fn parent(credential: &str) -> Result<String, Fault> {
             .because("DOORWARD_SESSION holds no credential of doorward")
             .next_step("unset DOORWARD_SESSION")
             .into()),
-    }
-}
-
-/// Whether and how the agent program is told of the servers.
-struct Telling {
-    agent: Option<Agent>,
-    only: bool,
-}
-
-impl Telling {
-    fn of(asked: &RunArgs, client: Option<&str>) -> Self {
-        let client = client.filter(|_| !asked.no_inject);
-        Self {
-            agent: client.and_then(Agent::of),
-            only: asked.only,
-        }
-    }
-}
-
-/// The arguments that tell the agent of its servers; variables that do are put to the others. An
-/// agent that cannot be told is run all the same: its environment tells it the most.
-fn told_of(
-    context: &Context,
-    telling: &Telling,
-    accounts: &[&Account],
-    variables: &mut BTreeMap<String, OsString>,
-) -> Vec<OsString> {
-    let Some(agent) = telling.agent.filter(|_| !accounts.is_empty()) else {
-        return Vec::new();
-    };
-    let servers = run::servers(accounts);
-    let set = |name: &str| std::env::var(name).ok();
-    match agent.told_of(&servers, telling.only, set) {
-        Ok(injection) => {
-            let more = injection.variables.into_iter();
-            variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
-            injection.arguments
-        }
-        Err(error) => {
-            let screen = &context.ctl.screen;
-            screen.warn(format!("the agent is not told of its servers: {error}"));
-            Vec::new()
-        }
     }
 }
 
@@ -203,20 +165,50 @@ async fn sign_in(context: &Context, accounts: &[&Account]) {
     }
 }
 
+/// The accounts that a run would be granted, from the configuration alone.
+fn chosen<'s>(
+    config: &Config,
+    status: &'s Status,
+    asked: &RunArgs,
+    project: Option<&Project>,
+) -> Result<Vec<&'s Account>, Fault> {
+    let find = |name: &String| {
+        let (_, account) = config.account(name)?;
+        let is = |it: &&Account| it.reference() == account.to_string();
+        status.upstreams.iter().find(is)
+    };
+    if !asked.upstreams.is_empty() {
+        let known = |name| find(name).ok_or_else(|| local::unknown(config, name));
+        return asked.upstreams.iter().map(known).collect();
+    }
+    let covered = |account: &&Account| {
+        let account = account.reference().parse();
+        account.is_ok_and(|account| config.sessions.default_grant.covers(&account))
+    };
+    let mut accounts: Vec<_> = status.upstreams.iter().filter(covered).collect();
+    if let Some(names) = project.and_then(|project| project.upstreams.as_ref()) {
+        let left: Vec<_> = names.iter().filter_map(find).collect();
+        accounts.retain(|account| left.contains(account));
+    }
+    Ok(accounts)
+}
+
+/// What a session is called after: the project, or the directory.
+pub(super) fn place(project: Option<&Project>) -> Option<PathBuf> {
+    match project.and_then(|project| project.label.as_ref()) {
+        // A label may hold a slash, and only what follows the last one is shown of a path.
+        Some(label) => Some(label.replace('/', "∕").into()),
+        None => std::env::current_dir().ok(),
+    }
+}
+
 /// `run --print`: from the configuration alone, since nothing may be started or minted.
 fn print(context: &Context, asked: &RunArgs) -> Outcome {
     let loaded = config::load(&context.inputs());
     let loaded = loaded.map_err(|error| local::config_fault(context, &error))?;
     let status: Status = start::stopped(context, &loaded.config);
-    let mut accounts: Vec<_> = status.upstreams.iter().collect();
-    if !asked.upstreams.is_empty() {
-        let mut chosen = Vec::new();
-        for name in &asked.upstreams {
-            let found = accounts.iter().find(|it| it.reference() == *name);
-            chosen.push(*found.ok_or_else(|| local::unknown(&loaded.config, name))?);
-        }
-        accounts = chosen;
-    }
+    let project = project::here(context)?;
+    let accounts = chosen(&loaded.config, &status, asked, project.as_ref())?;
     let (url, socket) = (&status.daemon.base_url, context.ctl.client.socket());
     let mut variables = run::variables(url, "dw_…", socket, &accounts);
     let screen = &context.ctl.screen;
@@ -224,8 +216,7 @@ fn print(context: &Context, asked: &RunArgs) -> Outcome {
     let client = run::client(&asked.client, command);
     let telling = Telling::of(asked, client.as_deref());
     let mut words = vec![command.clone()];
-    words.extend(told_of(context, &telling, &accounts, &mut variables));
-    words.extend_from_slice(arguments);
+    words.extend(telling.told_of(context, &accounts, arguments, &mut variables));
     if screen.format().is_json() {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
         let words: Vec<_> = words.iter().map(text).collect();

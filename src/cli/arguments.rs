@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod ctl;
 mod daemon;
+mod import;
 mod login;
 mod session;
 mod upstream;
@@ -17,6 +18,7 @@ pub(super) use config::{CheckArgs, ConfigCommand, ExplainArgs, InitArgs, ShowArg
 pub(super) use connect::{ConnectArgs, DisconnectArgs, ModeForm, ScopeForm};
 pub(super) use ctl::{CtlCommand, StateForm};
 pub(super) use daemon::{DemoArgs, LogForm, LogsArgs, ServeArgs};
+pub(super) use import::{ImportArgs, Origin};
 pub(super) use login::{LoginArgs, LogoutArgs, StatusArgs};
 pub(super) use session::{
     BridgeArgs, EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm,

@@ -3,17 +3,19 @@
 
 use super::arguments::{EnvArgs, HeadersArgs, ShellForm};
 use super::run::{Context, spelled};
-use super::{agent, start};
+use super::{agent, project, start};
 use crate::api::{self, Mint, Minted, Session, SessionDetail};
 use crate::ctl::{Ctl, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::{BoundProcess, SessionOrigin};
 use crate::model::secret::TokenDigest;
 use crate::process;
+use crate::project::Project;
 use crate::run::{self, Shell};
 
 /// `session headers`: one JSON object on standard output and nothing else, whatever happens.
 pub(super) async fn headers(context: &Context, asked: HeadersArgs) -> Outcome {
+    let project = project::here(context)?;
     let ancestors = process::ancestors();
     let caller = process::agent(&ancestors, asked.client.as_deref());
     let caller = caller.map(|it| &it.process);
@@ -31,9 +33,13 @@ pub(super) async fn headers(context: &Context, asked: HeadersArgs) -> Outcome {
     let name = client
         .clone()
         .or_else(|| caller.and_then(|it| it.exe.clone()));
+    // What is written in an agent's configuration is not this person's word of now.
     let request = Mint {
+        within: project.as_ref().map(|it| it.within(false)),
         upstreams: asked.upstreams,
-        label: asked.label.or_else(|| label(name.as_deref())),
+        label: asked
+            .label
+            .or_else(|| label(name.as_deref(), project.as_ref())),
         client: name.clone(),
         ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
         bind_exe: client,
@@ -56,6 +62,7 @@ fn print_headers(ctl: &Ctl, credential: &str) {
 
 /// `session env`: lines that a shell evaluates.
 pub(super) async fn env(context: &Context, asked: EnvArgs) -> Outcome {
+    let project = project::here(context)?;
     let ancestors = process::ancestors();
     let shell = process::shell(&ancestors);
     let name = shell.and_then(process::Ancestor::shell_name);
@@ -72,9 +79,11 @@ pub(super) async fn env(context: &Context, asked: EnvArgs) -> Outcome {
         outer = None;
     }
     let wrong = asked.upstreams.first().cloned();
+    let chosen = !asked.upstreams.is_empty();
     let request = Mint {
+        within: project.as_ref().map(|it| it.within(chosen)),
         upstreams: asked.upstreams,
-        label: asked.label.or_else(|| label(name)),
+        label: asked.label.or_else(|| label(name, project.as_ref())),
         ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
         ..of(SessionOrigin::Env, caller, outer.as_deref())?
     };
@@ -82,6 +91,7 @@ pub(super) async fn env(context: &Context, asked: EnvArgs) -> Outcome {
         Ok(minted) => minted,
         Err(fault) => return spelled(&context.ctl, Err(fault), wrong.as_deref()).await,
     };
+    project::tell(context, project.as_ref(), &minted);
     let screen = &context.ctl.screen;
     let session = &minted.session;
     let accounts = run::granted(&session.grant, &status.upstreams);
@@ -168,10 +178,10 @@ fn is_of(session: &Session, process: &BoundProcess) -> bool {
     !session.state.is_over() && bound.is_some_and(|it| it.alive && it.pid == process.pid)
 }
 
-fn label(name: Option<&str>) -> Option<String> {
-    let directory = std::env::current_dir().ok();
+fn label(name: Option<&str>, project: Option<&Project>) -> Option<String> {
     let name = name?;
-    Some(run::label(Some(name), name.as_ref(), directory.as_deref()))
+    let place = agent::place(project);
+    Some(run::label(Some(name), name.as_ref(), place.as_deref()))
 }
 
 impl From<ShellForm> for Shell {

@@ -8,6 +8,7 @@ use super::arguments::BridgeArgs;
 use super::local;
 use super::run::Context;
 use super::start::ensure_running;
+use super::{agent, project};
 use crate::bridge::{self, Daemon, Options};
 use crate::config;
 use crate::ctl::{Client, Fault, Outcome};
@@ -50,9 +51,16 @@ impl Daemon for Finder {
 
 /// Serves on standard input and output.
 pub(super) async fn bridge(context: &Context, asked: BridgeArgs) -> Outcome {
+    let project = project::here(context)?;
+    let outer = agent::outer();
     let options = Options {
         upstream: asked.upstream,
-        label: asked.label,
+        label: asked
+            .label
+            .or_else(|| project.as_ref().and_then(|it| it.label.clone())),
+        // What is written in an agent's configuration is not this person's word of now.
+        within: project.map(|it| it.within(false)),
+        parent: outer.as_deref().map(agent::parent).transpose()?,
         autostart: !asked.no_autostart,
         invocation: context.ctl.screen.invocation().clone(),
     };

@@ -77,7 +77,8 @@ pub(super) fn config_fault(context: &Context, error: &ConfigError) -> Fault {
     tell_config(context, error, "doorward config check")
 }
 
-fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
+/// Tells a person what is wrong with a file, and what to do about it.
+pub(super) fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
     let screen = &context.ctl.screen;
     let problem = error.problem().next_step(fix);
     if screen.format().is_json() {

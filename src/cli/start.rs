@@ -256,7 +256,7 @@ fn arguments(context: &Context) -> Vec<OsString> {
 }
 
 /// The flags with which another command means the same daemon.
-fn same_daemon(context: &Context) -> Vec<OsString> {
+pub(super) fn same_daemon(context: &Context) -> Vec<OsString> {
     let options = super::run::same_daemon(&context.global).into_iter();
     options
         .flat_map(|(id, path)| [format!("--{}", id.replace('_', "-")).into(), path.into()])

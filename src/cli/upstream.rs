@@ -6,7 +6,7 @@ use toml_edit::{InlineTable, Value};
 
 use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
-use super::{local, secret, start};
+use super::{import, local, secret, start};
 use crate::api::{
     self, Account, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
 };
@@ -60,6 +60,7 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             spelled(ctl, outcome, Some(&asked.name)).await
         }
         UpstreamCommand::SetSecret(asked) => secret::set(context, &asked.name).await,
+        UpstreamCommand::Import(asked) => import::run(context, asked).await,
         UpstreamCommand::Enable(asked) => switch(context, &asked.name, true).await,
         UpstreamCommand::Disable(asked) => switch(context, &asked.name, false).await,
         UpstreamCommand::Rename(asked) => {

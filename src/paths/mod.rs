@@ -31,9 +31,10 @@ const KEY: &str = "store.key";
 const CONFIG: &str = "config.toml";
 const LOG: &str = "doorward.log";
 const RUN: &str = "run";
+const AGENTS: &str = "agents";
 
 /// Everything of ours that a state directory may hold.
-const FILE_NAMES: [&str; 8] = [SOCKET, LOCK, DAEMON, STORE, KEY, CONFIG, LOG, RUN];
+const FILE_NAMES: [&str; 9] = [SOCKET, LOCK, DAEMON, STORE, KEY, CONFIG, LOG, RUN, AGENTS];
 
 /// Why the files of a daemon cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -264,6 +265,11 @@ impl Paths {
             .flatten()
             .find(|path| path.exists())
             .unwrap_or_else(|| self.socket.clone())
+    }
+
+    /// What agent programs are pointed to for a run: no secret is there.
+    pub fn agents(&self) -> PathBuf {
+        self.state_dir.join(AGENTS)
     }
 
     /// Creates the state directory, or refuses one that others may use.

@@ -60,16 +60,31 @@ pub fn granted<'a>(grant: &[GrantedAccount], all: &'a [Account]) -> Vec<&'a Acco
 }
 
 /// The accounts as servers with names of their own: `notion`, and `notion-work` for its account
-/// `work`.
+/// `work`; with one more dash where another one has that name.
 pub fn servers(accounts: &[&Account]) -> Vec<Server> {
-    let server = |account: &&Account| Server {
-        name: match account.account.as_str() {
-            "default" => account.name.clone(),
-            named => format!("{}-{named}", account.name),
-        },
-        url: account.local_url.clone(),
+    let is_default = |account: &Account| account.account == "default";
+    let plain = accounts.iter().filter(|account| is_default(account));
+    let mut taken: Vec<String> = plain.map(|account| account.name.clone()).collect();
+    let mut server = |account: &&Account| {
+        let mut name = account.name.clone();
+        if !is_default(account) {
+            let mut dash = String::from("-");
+            loop {
+                name = format!("{}{dash}{}", account.name, account.account);
+                if !taken.contains(&name) {
+                    break;
+                }
+                dash.push('-');
+            }
+            taken.push(name.clone());
+        }
+        Server {
+            name,
+            reference: account.reference(),
+            url: account.local_url.clone(),
+        }
     };
-    accounts.iter().map(server).collect()
+    accounts.iter().map(&mut server).collect()
 }
 
 /// What the agent finds in its environment, the credential among it and nowhere else.

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("transport", &["model", "clock", "egress"]),
     ("api", &["model", "clock"]),
     ("config", &["model", "clock", "egress"]),
+    ("project", &["model", "api", "config"]),
     ("store", &["model", "clock", "failpoint", "paths"]),
     ("oauth", &["model", "clock", "http"]),
     ("ledger", &["model", "clock"]),
@@ -55,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bridge", &["model", "api", "ctl"]),
     ("connect", &["model"]),
     ("agents", &["model"]),
+    ("import", &["model"]),
     ("run", &["model", "agents", "api"]),
 ];
 

@@ -1,5 +1,6 @@
 //! Tests of the whole, one module a topic.
 
+mod accounts;
 mod actors;
 mod admission;
 mod attach;
@@ -24,6 +25,7 @@ mod paste;
 mod pressure;
 mod probes;
 mod processes;
+mod projects;
 mod proxy;
 mod redaction;
 mod rules;

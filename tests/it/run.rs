@@ -304,6 +304,40 @@ fn agents_that_can_be_told_are_told_of_their_servers() {
 }
 
 #[test]
+fn agents_that_take_files_or_commands_only_are_pointed_to_ours() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let agent = |name: &str, script: &str| {
+        let path = daemon.state().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
+        path
+    };
+    let output = |path: &std::path::Path, words: &[&str]| {
+        let path = path.to_str().expect("text");
+        doorward(&daemon, &[], &[&[path], words].concat())
+            .output()
+            .expect("it runs")
+    };
+    let text = |output: std::process::Output| String::from_utf8(output.stdout).expect("text");
+    // Temporary directories are everybody's, so that it would skip what is there.
+    let gemini = agent("gemini", "echo \"$GEMINI_CLI_SYSTEM_SETTINGS_PATH.\"");
+    let run = output(&gemini, &[]);
+    assert!(told(&run).contains("from root only"), "{}", told(&run));
+    assert_eq!(text(run), ".\n", "it is run all the same");
+
+    // goose starts the command itself, and the server behind it answers.
+    let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"goose","version":"0"}}}"#;
+    let goose = agent(
+        "goose",
+        &format!("test $1$2 = run--with-extension && echo '{hello}' | $3"),
+    );
+    let answer = text(output(&goose, &["run"]));
+    let answer: Value = serde_json::from_str(&answer).expect("JSON-RPC");
+    assert!(answer["result"]["serverInfo"].is_object(), "{answer}");
+    assert_eq!(text(output(&goose, &["configure"])), "");
+}
+
+#[test]
 fn what_is_shown_is_not_done_and_what_is_kept_is_not_ended() {
     let daemon = Daemon::start();
     let output = doorward(&daemon, &["--print"], &["touch", "x"])

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::import::ImportArgs;
+
 /// `upstream …`
 #[derive(Debug, Subcommand)]
 pub enum UpstreamCommand {
@@ -23,6 +25,8 @@ pub enum UpstreamCommand {
     Disable(NameArgs),
     /// Give it another name
     Rename(RenameArgs),
+    /// Take over remote servers that your agent programs have already
+    Import(ImportArgs),
 }
 
 /// `upstream add`

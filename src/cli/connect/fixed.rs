@@ -73,6 +73,8 @@ pub(super) async fn mint(
         bind_exe: None,
         parent: None,
         origin: SessionOrigin::Static,
+        within: None,
+        reuse: false,
     };
     let minted: Minted = context
         .ctl

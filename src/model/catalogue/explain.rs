@@ -399,5 +399,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
              switched off. `doorward login URL` adds one and signs you in; `doorward upstream \
              list` shows those that exist."
         }
+        Code::NotImportable => {
+            "`doorward upstream import` takes over addresses, and never secrets: a server that is \
+             reached with a key in a header field or in its address, one whose address depends on a \
+             variable, and one that speaks the older transport of two connections stay where they \
+             are. Add such a server by hand, where doorward can speak to it."
+        }
     }
 }

@@ -372,4 +372,8 @@ catalogue! {
         "there is no upstream to connect",
         "the config names none that is switched on",
         "doorward login https://mcp.example.com/mcp";
+    NotImportable "not_importable" 409 / , No, exit 6:
+        "{name} cannot be taken over",
+        "{reason}",
+        "doorward upstream add {name} URL";
 }

@@ -4,6 +4,7 @@
 mod bridge;
 mod connect;
 mod demo;
+mod import;
 mod local;
 mod logs;
 mod remote;

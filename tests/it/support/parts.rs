@@ -286,7 +286,7 @@ impl Daemon {
             .expect("it starts");
         let mut talk = BufReader::new(login.stderr.take().expect("piped"));
         let (mut link, mut said) = (String::new(), String::new());
-        while !link.contains("/login/ev?t=") {
+        while !(link.contains("/login/ev") && link.contains("?t=")) {
             link.clear();
             assert_ne!(
                 talk.read_line(&mut link).expect("talk"),
