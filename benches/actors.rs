@@ -18,12 +18,9 @@ use doorward::clock::{Clock, ManualClock, SystemRandom};
 use doorward::config::{self, Inputs};
 use doorward::ledger::{CredentialSource, Ledger, SessionCell};
 use doorward::model::fault::RefreshFailure;
-use doorward::model::id::{AccountRef, Generation, SessionId};
-use doorward::model::record::{
-    ClientAuth, ClientOrigin, ClientRecord, EndedBy, GrantRecord, SessionOrigin, SessionRecord,
-};
-use doorward::model::secret::{AccessToken, RefreshToken, SessionToken};
-use doorward::model::session::{Grant, SessionPolicy};
+use doorward::model::id::AccountRef;
+use doorward::model::record::{ClientRecord, EndedBy, GrantRecord};
+use doorward::model::secret::{AccessToken, RefreshToken};
 use doorward::model::time::Timestamp;
 use doorward::model::token::NewTokens;
 use doorward::oauth::{
@@ -34,6 +31,9 @@ use doorward::store::Store;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot};
+
+#[path = "../tests/it/support/records.rs"]
+mod records;
 
 const WAITERS: usize = 1000;
 const LIFE: Duration = Duration::from_hours(1);
@@ -192,24 +192,8 @@ impl Bench {
 
     fn session(&mut self) -> Arc<SessionCell> {
         self.sessions += 1;
-        let id = SessionId::from_random(self.sessions);
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&self.sessions.to_le_bytes());
-        let now = self.clock.now();
-        let cell = SessionCell::new(SessionRecord {
-            id,
-            digest: SessionToken::from_random(&id.digits(), &bytes).digest(),
-            label: None,
-            client: None,
-            origin: SessionOrigin::Mint,
-            grant: Grant::All,
-            policy: SessionPolicy::default(),
-            minted: now,
-            last_used: now,
-            calls: 0,
-            bound: None,
-            ended: None,
-        });
+        let (_, record) = records::session(self.sessions, self.clock.now());
+        let cell = SessionCell::new(record);
         self.directory.deps().ledger.insert(Arc::clone(&cell));
         self.directory.open_session(&cell);
         cell
@@ -236,33 +220,8 @@ impl Bench {
 }
 
 fn grant(account: &AccountRef, now: Timestamp) -> GrantRecord {
-    let issuer = "https://auth.example.com".to_owned();
-    GrantRecord {
-        account: account.clone(),
-        token_endpoint: format!("{issuer}/token"),
-        revocation_endpoint: None,
-        client: ClientRecord {
-            issuer: issuer.clone(),
-            redirect_uri: "http://127.0.0.1:5177/oauth/callback".to_owned(),
-            client_id: "bench".to_owned(),
-            client_secret: None,
-            secret_expires: None,
-            auth: ClientAuth::None,
-            origin: ClientOrigin::Configured,
-            management: None,
-            created: now,
-        },
-        issuer,
-        resource: None,
-        upstream_url: UPSTREAM.to_owned(),
-        scopes: Vec::new(),
-        refresh: Some(RefreshToken::new("r".repeat(60))),
-        generation: Generation(1),
-        identity: None,
-        signed_in: now,
-        refreshed: now,
-        expires: None,
-    }
+    let issuer = "https://auth.example.com";
+    records::sign_in(account, issuer, UPSTREAM, &"r".repeat(60), now)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]

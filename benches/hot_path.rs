@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use doorward::clock::{Clock, SystemClock};
 use doorward::ledger::{Ledger, Published, SessionCell, Slot};
-use doorward::model::id::{AccountRef, Generation, SessionId};
-use doorward::model::record::{SessionOrigin, SessionRecord};
-use doorward::model::secret::{AccessToken, SessionToken, TokenDigest};
-use doorward::model::session::{Grant, SessionPolicy};
+use doorward::model::id::{AccountRef, Generation};
+use doorward::model::secret::{AccessToken, TokenDigest};
 use doorward::model::time::Timestamp;
 use doorward::model::token::{Credential, Freshness};
 use http::HeaderValue;
+
+#[expect(dead_code, reason = "nobody signs in here")]
+#[path = "../tests/it/support/records.rs"]
+mod records;
 
 struct Table {
     ledger: Ledger,
@@ -72,24 +74,8 @@ fn next(at: usize) -> usize {
 }
 
 fn add_session(ledger: &Ledger, number: u64, now: Timestamp) -> String {
-    let id = SessionId::from_random(number);
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&number.to_le_bytes());
-    let token = SessionToken::from_random(&id.digits(), &bytes);
-    ledger.insert(SessionCell::new(SessionRecord {
-        id,
-        digest: token.digest(),
-        label: None,
-        client: None,
-        origin: SessionOrigin::Mint,
-        grant: Grant::All,
-        policy: SessionPolicy::default(),
-        minted: now,
-        last_used: now,
-        calls: 0,
-        bound: None,
-        ended: None,
-    }));
+    let (token, record) = records::session(number, now);
+    ledger.insert(SessionCell::new(record));
     token.expose().to_owned()
 }
 

@@ -12,6 +12,8 @@
 mod load;
 mod memory;
 mod parts;
+#[path = "../../tests/it/support/records.rs"]
+mod records;
 mod wire;
 
 use std::time::Duration;

@@ -9,12 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::clock::{Clock, SystemClock, SystemRandom};
-use doorward::model::id::{Generation, SessionId};
-use doorward::model::record::{
-    ClientAuth, ClientOrigin, ClientRecord, GrantRecord, SessionOrigin, SessionRecord, StoreKind,
-};
-use doorward::model::secret::{RefreshToken, SessionToken};
-use doorward::model::session::{Grant, SessionPolicy};
+use doorward::model::record::{SessionRecord, StoreKind};
 use doorward::paths::{Environment, Paths, ensure_private_dir};
 use doorward::store::Store;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -23,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use super::load::Target;
-use super::wire;
+use super::{records, wire};
 
 /// Set for the process that is to be the upstream: it runs this very program.
 pub(crate) const ROLE: &str = "DOORWARD_BENCH_UPSTREAM";
@@ -243,52 +238,15 @@ async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> 
     let store = store.await.expect("a store");
     let now = SystemClock.now();
     let issuer = format!("http://{}", upstream.address);
-    let grant = GrantRecord {
-        account: "up".parse().expect("a name"),
-        token_endpoint: format!("{issuer}/token"),
-        revocation_endpoint: None,
-        client: ClientRecord {
-            issuer: issuer.clone(),
-            redirect_uri: format!("{issuer}/callback"),
-            client_id: "bench".to_owned(),
-            client_secret: None,
-            secret_expires: None,
-            auth: ClientAuth::None,
-            origin: ClientOrigin::Registered,
-            management: None,
-            created: now,
-        },
-        issuer,
-        resource: None,
-        upstream_url: url,
-        scopes: Vec::new(),
-        refresh: Some(RefreshToken::new("refresh")),
-        generation: Generation(1),
-        identity: None,
-        signed_in: now,
-        refreshed: now,
-        expires: None,
-    };
+    let account = "up".parse().expect("a name");
+    let grant = records::sign_in(&account, &issuer, &url, "refresh", now);
     store.put_grant(grant).await.expect("kept");
     let mut bearers = Vec::new();
     for number in 0..sessions {
-        let id = SessionId::from_random(number);
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&number.to_le_bytes());
-        let token = SessionToken::from_random(&id.digits(), &bytes);
+        let (token, record) = records::session(number, now);
         let session = SessionRecord {
-            id,
-            digest: token.digest(),
             label: Some(format!("agent {number}")),
-            client: None,
-            origin: SessionOrigin::Mint,
-            grant: Grant::All,
-            policy: SessionPolicy::default(),
-            minted: now,
-            last_used: now,
-            calls: 0,
-            bound: None,
-            ended: None,
+            ..record
         };
         store.put_session(session).await.expect("kept");
         bearers.push(token.expose().to_owned());

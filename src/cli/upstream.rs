@@ -238,11 +238,16 @@ async fn remove(context: &Context, asked: &str) -> Outcome {
         .filter(|account| account.name == asked)
         .map(|account| account.sessions)
         .sum();
-    let known = running.is_none()
-        || running
-            .iter()
-            .flat_map(|status| &status.upstreams)
-            .any(|account| account.name == asked);
+    if running.is_none() {
+        let loaded = config::load(&context.inputs());
+        let loaded = loaded.map_err(|e| local::config_fault(context, &e))?;
+        if loaded.config.upstream(asked).is_none() {
+            return Err(local::unknown(&loaded.config, asked));
+        }
+    }
+    // One that is not known is for the daemon to name.
+    let mut accounts = running.iter().flat_map(|status| &status.upstreams);
+    let known = running.is_none() || accounts.any(|account| account.name == asked);
     if known {
         ctl.screen.say(match sessions {
             0 => format!("This takes {asked} out of the config and forgets its sign-in."),

@@ -7,12 +7,12 @@ use doorward::actor::upkeep::{Roll, purge, write_roll};
 use doorward::clock::Clock;
 use doorward::ledger::{CredentialSource, SessionCell};
 use doorward::model::fault::CredentialError;
-use doorward::model::id::{Generation, SessionId};
-use doorward::model::record::{BoundProcess, EndedBy, SessionOrigin, SessionRecord};
-use doorward::model::secret::SessionToken;
-use doorward::model::session::{Death, Grant, SessionPolicy};
+use doorward::model::id::Generation;
+use doorward::model::record::{BoundProcess, EndedBy, SessionRecord};
+use doorward::model::session::{Death, SessionPolicy};
 
 use crate::support::provider::World;
+use crate::support::records;
 
 fn told(presented: &crate::support::provider::Presented) -> &str {
     &presented.refresh
@@ -127,23 +127,8 @@ fn session(world: &World, number: u64) -> Arc<SessionCell> {
 }
 
 fn session_of(world: &World, number: u64, bound: Option<BoundProcess>) -> Arc<SessionCell> {
-    let id = SessionId::from_random(number);
-    let token = SessionToken::from_random(&id.digits(), &[7; 32]);
-    let now = world.clock.now();
-    let cell = SessionCell::new(SessionRecord {
-        id,
-        digest: token.digest(),
-        label: None,
-        client: None,
-        origin: SessionOrigin::Mint,
-        grant: Grant::All,
-        policy: SessionPolicy::default(),
-        minted: now,
-        last_used: now,
-        calls: 0,
-        bound,
-        ended: None,
-    });
+    let (_, record) = records::session(number, world.clock.now());
+    let cell = SessionCell::new(SessionRecord { bound, ..record });
     world.directory.deps().ledger.insert(Arc::clone(&cell));
     world.directory.open_session(&cell);
     cell

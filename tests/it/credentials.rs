@@ -269,21 +269,14 @@ fn pain_43_each_trouble_has_a_code_of_its_own() {
     assert_eq!(code(agent.connect().ask(text)), "session_missing");
 }
 
-#[test]
-fn a_tool_call_waits_for_a_person_who_is_signing_in() {
-    let up = accepting(1);
-    let mut spec = upstream("up", up.url("/mcp"));
-    spec.hold = Duration::from_hours(1);
-    let agent = Agent::start(Options {
-        upstreams: vec![spec],
-        ..Options::default()
-    });
+/// Asks before anybody has signed in, who then does.
+fn is_answered_after_the_sign_in(agent: &Agent, body: &str) {
     agent.source.behave(|slot, _| match slot.load() {
         Some(_) => Ok(()),
         None => Err(CredentialError::LoginRequired(LoginReason::Never)),
     });
     let mut wire = agent.connect();
-    wire.write(agent.request("POST", "/u/up", "", CALL));
+    wire.write(agent.request("POST", "/u/up", "", body));
     while agent.source.asks() == 0 {
         std::thread::yield_now();
     }
@@ -293,6 +286,18 @@ fn a_tool_call_waits_for_a_person_who_is_signing_in() {
         (answer.status(), answer.text().as_str()),
         (200, "{\"ok\":true}")
     );
+}
+
+#[test]
+fn a_tool_call_waits_for_a_person_who_is_signing_in() {
+    let up = accepting(1);
+    let mut spec = upstream("up", up.url("/mcp"));
+    spec.hold = Duration::from_hours(1);
+    let agent = Agent::start(Options {
+        upstreams: vec![spec],
+        ..Options::default()
+    });
+    is_answered_after_the_sign_in(&agent, CALL);
     // What nobody waits for is answered at once.
     agent.slot("up").retract();
     assert_eq!(agent.post(PING).json()["error"]["code"], -31010);
@@ -380,19 +385,5 @@ fn a_handshake_that_nobody_answers_here_waits_for_a_credential() {
         upstreams: vec![spec],
         ..Options::default()
     });
-    agent.source.behave(|slot, _| match slot.load() {
-        Some(_) => Ok(()),
-        None => Err(CredentialError::LoginRequired(LoginReason::Never)),
-    });
-    let mut wire = agent.connect();
-    wire.write(agent.request("POST", "/u/up", "", INITIALIZE));
-    while agent.source.asks() == 0 {
-        std::thread::yield_now();
-    }
-    publish(&agent.slot("up"), 1);
-    let answer = wire.message().expect("an answer");
-    assert_eq!(
-        (answer.status(), answer.text().as_str()),
-        (200, "{\"ok\":true}")
-    );
+    is_answered_after_the_sign_in(&agent, INITIALIZE);
 }

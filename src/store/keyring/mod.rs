@@ -108,6 +108,10 @@ impl Keyring for OsKeyring {
 /// What an open keyring holds under our name.
 pub(super) enum Look {
     /// No item.
+    #[cfg_attr(
+        target_os = "macos",
+        expect(dead_code, reason = "its keychain tells this by an error")
+    )]
     Nothing,
     /// An item; or, where looking would already raise a prompt, perhaps one.
     Kept,

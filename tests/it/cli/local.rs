@@ -304,7 +304,10 @@ fn a_next_command_means_the_daemon_that_was_meant() {
         .doorward()
         .args(["-o", "json", "upstream", "remove", "x", "--state-dir"])
         .arg(&state));
-    let fix = format!("doorward --state-dir '{}' upstream list", state.display());
+    let fix = format!(
+        "doorward --state-dir '{}' upstream add x URL",
+        state.display()
+    );
     assert!(ran.out.contains(&fix), "{}", ran.out);
     let ran = run(home.doorward().arg("--state-dir").arg(&state));
     let first = format!("doorward --state-dir '{}' login https://", state.display());

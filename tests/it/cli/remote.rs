@@ -94,7 +94,7 @@ fn a_credential_is_on_stdout_and_nothing_else_is() {
         let ran = run(home.doorward().args(mint).arg("--socket").arg(&socket));
         assert_eq!((ran.code, ran.out.as_str()), (0, shown), "{}", ran.err);
         assert!(
-            ran.err.contains("session s_9x3mfa · linear · slides"),
+            ran.err.contains("session s_9x3mfa · linear · ends "),
             "{}",
             ran.err
         );

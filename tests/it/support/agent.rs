@@ -8,10 +8,10 @@ use std::time::Duration;
 use doorward::clock::{Clock, ManualClock, SystemRandom};
 use doorward::ledger::{CredentialSource, Ledger, Published, SessionCell, Slot};
 use doorward::model::fault::CredentialError;
-use doorward::model::id::{AccountRef, Generation, SessionId};
-use doorward::model::record::{SessionOrigin, SessionRecord};
-use doorward::model::secret::{AccessToken, SessionToken};
-use doorward::model::session::{Grant, SessionPolicy};
+use doorward::model::id::{AccountRef, Generation};
+use doorward::model::record::SessionRecord;
+use doorward::model::secret::AccessToken;
+use doorward::model::session::Grant;
 use doorward::model::time::Timestamp;
 use doorward::model::token::Credential;
 use doorward::transport::TlsTrust;
@@ -268,22 +268,8 @@ impl Drop for Agent {
 }
 
 fn mint(ledger: &Ledger, now: Timestamp, number: u8, grant: Grant) -> (String, Arc<SessionCell>) {
-    let id = SessionId::from_random(number.into());
-    let token = SessionToken::from_random(&id.digits(), &[number; 32]);
-    let cell = SessionCell::new(SessionRecord {
-        id,
-        digest: token.digest(),
-        label: None,
-        client: None,
-        origin: SessionOrigin::Mint,
-        grant,
-        policy: SessionPolicy::default(),
-        minted: now,
-        last_used: now,
-        calls: 0,
-        bound: None,
-        ended: None,
-    });
+    let (token, record) = super::records::session(number.into(), now);
+    let cell = SessionCell::new(SessionRecord { grant, ..record });
     ledger.insert(Arc::clone(&cell));
     (token.expose().to_owned(), cell)
 }

@@ -8,5 +8,6 @@ pub(crate) mod dbus;
 pub(crate) mod parts;
 pub(crate) mod provider;
 pub(crate) mod raw;
+pub(crate) mod records;
 pub(crate) mod sdk;
 pub(crate) mod traffic;

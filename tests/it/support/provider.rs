@@ -13,8 +13,8 @@ use doorward::clock::{Clock, ManualClock, SystemRandom};
 use doorward::config::{self, Inputs};
 use doorward::ledger::Ledger;
 use doorward::model::fault::{RefreshFailure, TransientCause};
-use doorward::model::id::{AccountRef, Generation};
-use doorward::model::record::{ClientAuth, ClientOrigin, ClientRecord, GrantRecord};
+use doorward::model::id::AccountRef;
+use doorward::model::record::{ClientRecord, GrantRecord};
 use doorward::model::secret::{AccessToken, RefreshToken};
 use doorward::model::time::Timestamp;
 use doorward::model::token::NewTokens;
@@ -239,31 +239,9 @@ impl World {
 }
 
 fn grant(account: &AccountRef, now: Timestamp) -> GrantRecord {
-    let issuer = "https://auth.example.com".to_owned();
+    let issuer = "https://auth.example.com";
     GrantRecord {
-        account: account.clone(),
-        token_endpoint: format!("{issuer}/token"),
-        revocation_endpoint: None,
-        client: ClientRecord {
-            issuer: issuer.clone(),
-            redirect_uri: "http://127.0.0.1:5177/oauth/callback".to_owned(),
-            client_id: "a client".to_owned(),
-            client_secret: None,
-            secret_expires: None,
-            auth: ClientAuth::None,
-            origin: ClientOrigin::Configured,
-            management: None,
-            created: now,
-        },
-        issuer,
-        resource: None,
-        upstream_url: UPSTREAM.to_owned(),
-        scopes: Vec::new(),
-        refresh: Some(RefreshToken::new("refresh-1")),
-        generation: Generation(1),
-        identity: None,
-        signed_in: now,
-        refreshed: now,
         expires: Some(now.plus(LIFE)),
+        ..super::records::sign_in(account, issuer, UPSTREAM, "refresh-1", now)
     }
 }
