@@ -21,6 +21,8 @@ pub mod config;
 pub mod ctl;
 pub mod daemon;
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod ledger;
 pub mod model;
