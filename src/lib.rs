@@ -26,6 +26,8 @@ pub mod daemon;
 pub mod demo;
 pub mod egress;
 pub mod failpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod import;
 pub mod ledger;

@@ -239,3 +239,17 @@ proptest! {
         prop_assert!(named.contains(&name));
     }
 }
+
+#[test]
+fn a_path_that_is_encoded_over_and_over_is_refused_and_not_worked_at() {
+    let base = Base::new("https://h.example/mcp").expect("a URL");
+    let encoded = |times: usize| format!("/%{}41", "25".repeat(times));
+    for times in 0..4 {
+        assert!(base.target(&encoded(times), None, true).is_ok(), "{times}");
+    }
+    // Every round of decoding is as long as the path is.
+    for times in [4, 5, 30_000] {
+        let refused = base.target(&encoded(times), None, true);
+        assert_eq!(refused, Err(BadTail::Leaves), "{times}");
+    }
+}

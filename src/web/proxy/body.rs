@@ -22,7 +22,7 @@ use super::standin::Tap;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::transport::{ForwardError, ResponseBody};
 
-const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// Why a body was not finished.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

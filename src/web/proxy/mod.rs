@@ -23,6 +23,8 @@ mod body;
 mod challenge;
 mod credential;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod ids;
 mod mcp;
 pub(super) mod message;
