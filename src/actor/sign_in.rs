@@ -68,19 +68,13 @@ impl TokenManager {
         let Some(upstream) = self.upstream.clone() else {
             return;
         };
-        let provider = upstream
-            .auth
-            .oauth()
-            .ok_or(LoginFault::NotOauth)
-            .and_then(|oauth| self.provider(&config, &upstream, oauth, &options));
-        let provider = match provider {
-            Ok(provider) => provider,
-            Err(fault) => return self.started_or(Err(fault), ctx),
+        let Some(oauth) = upstream.auth.oauth() else {
+            return self.started_or(Err(LoginFault::NotOauth), ctx);
         };
+        let mut provider = self.provider(&config, &upstream, oauth, &options);
         let window = options.window.unwrap_or(config.login.window);
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
-        let mut provider = provider;
         let place = upstream.auth.secret().cloned();
         let find = async move {
             if let (Some(place), ClientPlan::Configured { client_secret, .. }) =
@@ -225,7 +219,7 @@ impl TokenManager {
         upstream: &Upstream,
         oauth: &Oauth,
         options: &LoginOptions,
-    ) -> Result<Provider, LoginFault> {
+    ) -> Provider {
         let redirect_uri = self.origin_of_pages() + &config.server.redirect_path;
         let mut provider = Provider::discovered(upstream.url.url().clone(), redirect_uri);
         provider.probe = match &oauth.probe_path {
@@ -276,7 +270,7 @@ impl TokenManager {
         } else {
             Legacy::Refuse
         };
-        Ok(provider)
+        provider
     }
 }
 

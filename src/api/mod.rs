@@ -2,6 +2,7 @@
 //! commands. Answers are the documents that `-o json` prints; fields are added, never removed or
 //! given another meaning.
 
+mod handed;
 mod moment;
 mod requests;
 mod sessions;
@@ -11,6 +12,7 @@ mod upstreams;
 
 use serde::{Deserialize, Serialize};
 
+pub use handed::*;
 pub use moment::Moment;
 pub use requests::*;
 pub use sessions::*;

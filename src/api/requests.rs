@@ -191,14 +191,6 @@ pub struct StartLogin {
     pub paste: bool,
 }
 
-/// Hands over the address that the browser was sent back to.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PasteLogin {
-    /// As it stands in the browser.
-    pub url: String,
-}
-
 /// `doorward/login-started/v1`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginStarted {
@@ -371,14 +363,6 @@ pub struct AddUpstream {
     /// Whether it may be plain `http` outside this machine.
     #[serde(default)]
     pub allow_http: bool,
-}
-
-/// Hands over the secret of an upstream.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetSecret {
-    /// The secret.
-    pub secret: String,
 }
 
 /// Asks for a change of an upstream.

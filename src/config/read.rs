@@ -77,7 +77,7 @@ impl Report {
         // Fields often hold keys of an interface.
         let secret = key.contains(".headers.")
             || key.contains(".auth.env.")
-            || key.ends_with(".proxy") && written.contains('@');
+            || key.split('.').next_back() == Some("proxy") && written.contains('@');
         self.settings.borrow_mut().push(Setting {
             value: if secret {
                 "\"‹set›\"".to_owned()

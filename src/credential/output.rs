@@ -29,7 +29,6 @@ pub fn read(text: &[u8], form: ExecOutput, now: Timestamp) -> Result<Printed, &'
         _ => Err("it is not a JSON object"),
     };
     match form {
-        ExecOutput::Token => bare(text),
         ExecOutput::Json => json(&object()?, now),
         ExecOutput::ExecCredential => exec_credential(&object()?),
         ExecOutput::Auto if text.starts_with('{') => {
@@ -40,7 +39,7 @@ pub fn read(text: &[u8], form: ExecOutput, now: Timestamp) -> Result<Printed, &'
                 json(&object, now)
             }
         }
-        ExecOutput::Auto => bare(text),
+        ExecOutput::Token | ExecOutput::Auto => bare(text),
     }
 }
 
@@ -133,7 +132,7 @@ mod tests {
         use ExecOutput::{Auto, ExecCredential, Json, Token};
         let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
             "status":{"token":"t","expirationTimestamp":"2027-01-15T08:00:00Z"}}"#;
-        let table: &[(&str, ExecOutput, (&str, Option<u64>))] = &[
+        let table = [
             ("t\n", Auto, ("t", None)),
             ("t\nmore\n", Token, ("t", None)),
             (r#"{"token":"t"}"#, Auto, ("t", None)),
@@ -151,7 +150,7 @@ mod tests {
             (credential, ExecCredential, ("t", Some(1_800_000_000))),
         ];
         for (text, form, (token, ends)) in table {
-            assert_eq!(of(text, *form), Ok(((*token).to_owned(), *ends)), "{text}");
+            assert_eq!(of(text, form), Ok((token.to_owned(), ends)), "{text}");
         }
     }
 

@@ -85,6 +85,16 @@ pub enum TransientCause {
     Command(#[from] CommandFault),
 }
 
+impl TransientCause {
+    /// Whether a person has to mend it: waiting a few seconds for it to pass is of no use.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::Secret(_) | Self::NotStored(_) | Self::Command(_)
+        )
+    }
+}
+
 /// Why a person must sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginReason {

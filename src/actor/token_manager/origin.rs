@@ -111,52 +111,49 @@ async fn own_token(
         Resource::Off => Some(None),
         Resource::Value(value) => Some(Some(value.clone())),
     };
-    let mut grant = match &client.token_endpoint {
-        Some(endpoint) => {
-            let record = ClientRecord {
-                issuer: endpoint.to_string(),
-                redirect_uri: String::new(),
-                client_id: client.client_id.clone(),
-                client_secret: Some(secret),
-                secret_expires: None,
-                auth: client.client_auth.unwrap_or(ClientAuth::Basic),
-                origin: ClientOrigin::Configured,
-                management: None,
-                created: clock.now(),
-            };
-            let resource = fixed.unwrap_or_else(|| Some(upstream.url.as_str().to_owned()));
-            OwnGrant::at(endpoint.clone(), record, resource)
-        }
-        None => {
-            let mut provider = Provider::discovered(url.clone(), String::new());
-            provider.pins.issuer = client.issuer.as_ref().map(issuer);
-            provider.client = ClientPlan::Configured {
-                client_id: client.client_id.clone(),
-                client_secret: Some(secret),
-                auth: client.client_auth,
-            };
-            provider.resource = match &fixed {
-                None => ResourcePlan::Auto,
-                Some(None) => ResourcePlan::Off,
-                Some(Some(value)) => ResourcePlan::Fixed(value.clone()),
-            };
-            let found = authority.discover(&provider, &[]).await;
-            let found = found.map_err(|failure| match failure.fault {
-                DiscoveryFault::Transient { cause, .. } => later(cause),
-                fault => later(TransientCause::Discovery(fault.to_string())),
-            })?;
-            let choice = choose(&provider, &found, &[], clock.now());
-            let record = match choice {
-                Ok(ClientChoice::Use(record)) => *record,
-                Ok(ClientChoice::Register) => {
-                    unreachable!("a configured client is never registered")
-                }
-                Err(failure) => {
-                    return Err(later(TransientCause::Discovery(failure.to_string())));
-                }
-            };
-            OwnGrant::found(&found, record)
-        }
+    let mut grant = if let Some(endpoint) = &client.token_endpoint {
+        let record = ClientRecord {
+            issuer: endpoint.to_string(),
+            redirect_uri: String::new(),
+            client_id: client.client_id.clone(),
+            client_secret: Some(secret),
+            secret_expires: None,
+            auth: client.client_auth.unwrap_or(ClientAuth::Basic),
+            origin: ClientOrigin::Configured,
+            management: None,
+            created: clock.now(),
+        };
+        let resource = fixed.unwrap_or_else(|| Some(upstream.url.as_str().to_owned()));
+        OwnGrant::at(endpoint.clone(), record, resource)
+    } else {
+        let mut provider = Provider::discovered(url.clone(), String::new());
+        provider.pins.issuer = client.issuer.as_ref().map(issuer);
+        provider.client = ClientPlan::Configured {
+            client_id: client.client_id.clone(),
+            client_secret: Some(secret),
+            auth: client.client_auth,
+        };
+        provider.resource = match &fixed {
+            None => ResourcePlan::Auto,
+            Some(None) => ResourcePlan::Off,
+            Some(Some(value)) => ResourcePlan::Fixed(value.clone()),
+        };
+        let found = authority.discover(&provider, &[]).await;
+        let found = found.map_err(|failure| match failure.fault {
+            DiscoveryFault::Transient { cause, .. } => later(cause),
+            fault => later(TransientCause::Discovery(fault.to_string())),
+        })?;
+        let choice = choose(&provider, &found, &[], clock.now());
+        let record = match choice {
+            Ok(ClientChoice::Use(record)) => *record,
+            Ok(ClientChoice::Register) => {
+                unreachable!("a configured client is never registered")
+            }
+            Err(failure) => {
+                return Err(later(TransientCause::Discovery(failure.to_string())));
+            }
+        };
+        OwnGrant::found(&found, record)
     };
     grant.scopes = client.scopes;
     grant.audience = client.audience;

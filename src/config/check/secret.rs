@@ -45,8 +45,8 @@ fn is_item(name: &str) -> bool {
 pub(super) fn command(node: &Node) -> Result<Vec<String>, Wrong> {
     let words = list(node)?;
     if words.first().is_none_or(String::is_empty) {
-        let note = "there is no program in it";
-        return Err(Wrong::new("must be a program and its arguments", note));
+        let demand = "must be a program and its arguments";
+        return Err(Wrong::new(demand, "there is no program in it"));
     }
     Ok(words)
 }

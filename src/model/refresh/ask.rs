@@ -77,7 +77,7 @@ impl Machine {
         if let Phase::Paused { pause, cause, .. } = &self.phase
             && !pause.is_over(now)
             && let Patience::Until(deadline) = waiting.patience
-            && deadline < pause.until
+            && (deadline < pause.until || cause.needs_a_person())
         {
             let error = CredentialError::Unavailable {
                 cause: cause.clone(),

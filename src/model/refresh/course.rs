@@ -202,6 +202,7 @@ impl Machine {
             attempts: self.attempts,
             retry_at: pause.until,
         };
+        let passes = !cause.needs_a_person();
         self.phase = Phase::Paused { pause, by, cause };
         effects.push(Effect::Renudge);
         if self.is_resting() {
@@ -211,7 +212,7 @@ impl Machine {
         }
         self.waiters.retain(|waiting| {
             let waits = match waiting.patience {
-                Patience::Until(deadline) => pause.until <= deadline,
+                Patience::Until(deadline) => passes && pause.until <= deadline,
                 Patience::Attempt => false,
             };
             if !waits {
