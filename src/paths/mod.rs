@@ -30,9 +30,22 @@ const KEY: &str = "store.key";
 const CONFIG: &str = "config.toml";
 const LOG: &str = "doorward.log";
 const RUN: &str = "run";
+const CONNECTIONS: &str = "connections.json";
+const CONNECTIONS_LOCK: &str = "connections.lock";
 
 /// Everything of ours that a state directory may hold.
-const FILE_NAMES: [&str; 8] = [SOCKET, LOCK, DAEMON, STORE, KEY, CONFIG, LOG, RUN];
+const FILE_NAMES: [&str; 10] = [
+    SOCKET,
+    LOCK,
+    DAEMON,
+    STORE,
+    KEY,
+    CONFIG,
+    LOG,
+    RUN,
+    CONNECTIONS,
+    CONNECTIONS_LOCK,
+];
 
 /// Why the files of a daemon cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,6 +176,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// The log of a daemon that was started in the background.
     pub log: PathBuf,
+    /// What `connect` remembers of other programs' files.
+    pub connections: PathBuf,
     /// Something a person should be told about where things are.
     pub note: Option<String>,
 }
@@ -200,6 +215,7 @@ impl Paths {
             key: dir.join(KEY),
             config: dir.join(CONFIG),
             log: dir.join(LOG),
+            connections: dir.join(CONNECTIONS),
             state_dir: dir,
             note: None,
         }
