@@ -32,9 +32,23 @@ const CONFIG: &str = "config.toml";
 const LOG: &str = "doorward.log";
 const RUN: &str = "run";
 const AGENTS: &str = "agents";
+const CONNECTIONS: &str = "connections.json";
+const CONNECTIONS_LOCK: &str = "connections.lock";
 
 /// Everything of ours that a state directory may hold.
-const FILE_NAMES: [&str; 9] = [SOCKET, LOCK, DAEMON, STORE, KEY, CONFIG, LOG, RUN, AGENTS];
+const FILE_NAMES: [&str; 11] = [
+    SOCKET,
+    LOCK,
+    DAEMON,
+    STORE,
+    KEY,
+    CONFIG,
+    LOG,
+    RUN,
+    AGENTS,
+    CONNECTIONS,
+    CONNECTIONS_LOCK,
+];
 
 /// Why the files of a daemon cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +179,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// The log of a daemon that was started in the background.
     pub log: PathBuf,
+    /// What `connect` remembers of other programs' files.
+    pub connections: PathBuf,
     /// Something a person should be told about where things are.
     pub note: Option<String>,
 }
@@ -202,6 +218,7 @@ impl Paths {
             key: dir.join(KEY),
             config: dir.join(CONFIG),
             log: dir.join(LOG),
+            connections: dir.join(CONNECTIONS),
             state_dir: dir,
             note: None,
         }

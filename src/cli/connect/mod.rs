@@ -114,17 +114,20 @@ async fn servers(context: &Context, asked: &ConnectArgs) -> Result<Vec<Server>, 
         Some(status) => status,
         None => start::stopped(context, &loaded.config),
     };
-    let enabled = status.upstreams.iter();
-    let enabled: Vec<&Account> = enabled
-        .filter(|it| it.state != AccountState::Disabled)
-        .collect();
+    let enabled = |account: &Account| account.state != AccountState::Disabled;
+    let all = || status.upstreams.iter();
     let chosen: Vec<&Account> = if asked.upstreams.is_empty() {
-        enabled
+        all().filter(|it| enabled(it)).collect()
     } else {
         let mut chosen = Vec::new();
         for name in &asked.upstreams {
-            let found = enabled.iter().find(|it| it.reference() == *name);
-            chosen.push(*found.ok_or_else(|| local::unknown(&loaded.config, name))?);
+            let found = all().find(|it| it.reference() == *name);
+            let found = found.ok_or_else(|| local::unknown(&loaded.config, name))?;
+            if !enabled(found) {
+                let problem = Problem::new(Code::UpstreamDisabled);
+                return Err(problem.with("upstream", name).into());
+            }
+            chosen.push(found);
         }
         chosen
     };

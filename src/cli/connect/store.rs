@@ -1,25 +1,18 @@
 //! What is remembered of connections, and in which order it and a client's file are written.
 
-use std::path::PathBuf;
-
 use super::target::Target;
 use crate::cli::run::Context;
 use crate::connect::{Connection, Connections, Draft, FileError};
 use crate::ctl::Fault;
 use crate::model::catalogue::{Code, Problem};
 
-/// Where it is remembered.
-fn records(context: &Context) -> PathBuf {
-    context.paths.state_dir.join("connections.json")
-}
-
 /// What is remembered.
 pub(super) fn load(context: &Context) -> Result<Connections, Fault> {
-    Connections::load(&records(context)).map_err(|error| unusable(context, &error))
+    Connections::load(&context.paths.connections).map_err(|error| unusable(context, &error))
 }
 
 fn unusable(context: &Context, error: &std::io::Error) -> Fault {
-    let detail = format!("{}: {error}", records(context).display());
+    let detail = format!("{}: {error}", context.paths.connections.display());
     Problem::new(Code::StoreFailed)
         .with("detail", detail)
         .into()
@@ -45,17 +38,17 @@ impl Writing<'_> {
         before: &Connections,
         connection: Connection,
     ) -> Result<(), Fault> {
-        let records = records(context);
+        let records = &context.paths.connections;
         let (_lock, now) = alone(context, self.target, before)?;
         let mut next = now.clone();
         next.set(connection);
-        next.save(&records)
+        next.save(records)
             .map_err(|error| unusable(context, &error))?;
         let target = self.target;
         let written = self.draft.write(self.text, self.private);
         written.map_err(|error| {
             // The file is as it was: the old record is right. The new one would do no harm.
-            let _ = now.save(&records);
+            let _ = now.save(records);
             target.failed(error)
         })
     }
@@ -74,7 +67,7 @@ impl Writing<'_> {
             written.map_err(|error| target.failed(error))?;
         }
         now.set(left);
-        now.save(&records(context))
+        now.save(&context.paths.connections)
             .map_err(|error| unusable(context, &error))
     }
 }
@@ -87,7 +80,8 @@ fn alone(
 ) -> Result<(std::fs::File, Connections), Fault> {
     let prepared = context.paths.prepare();
     prepared.map_err(|error| Problem::new(Code::StoreFailed).with("detail", error))?;
-    let lock = Connections::lock(&records(context)).map_err(|error| unusable(context, &error))?;
+    let lock =
+        Connections::lock(&context.paths.connections).map_err(|error| unusable(context, &error))?;
     let now = load(context)?;
     let name = target.client.facts().name;
     if now.find(name, target.file) != before.find(name, target.file) {

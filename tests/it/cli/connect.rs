@@ -517,8 +517,8 @@ fn wrong_words_are_told_with_the_right_ones() {
         ),
         (
             &["connect", "cursor", "--upstream", "off"],
-            5,
-            "there is no upstream called off",
+            6,
+            "off is switched off",
         ),
         (
             &["connect", "cursor", "--prefix", "a.b"],
