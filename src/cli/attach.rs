@@ -22,16 +22,15 @@ pub(super) async fn headers(context: &Context, asked: HeadersArgs) -> Outcome {
     let outer = agent::outer();
     if let Some(credential) = outer.as_deref().filter(|_| asked.upstreams.is_empty())
         && let Some(caller) = caller
-        && let Some(session) = around(&context.ctl, credential).await?
+        && let Some(session) = around(context, credential).await?
         && is_of(&session, caller)
     {
         print_headers(&context.ctl, credential);
         return Ok(0);
     }
     let wrong = asked.upstreams.first().cloned();
-    let client = asked.client.clone();
-    let name = client
-        .clone()
+    let name = asked
+        .client
         .or_else(|| caller.and_then(|it| it.exe.clone()));
     // What is written in an agent's configuration is not this person's word of now.
     let request = Mint {
@@ -42,7 +41,6 @@ pub(super) async fn headers(context: &Context, asked: HeadersArgs) -> Outcome {
             .or_else(|| label(name.as_deref(), project.as_ref())),
         client: name.clone(),
         ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
-        bind_exe: client,
         ..of(SessionOrigin::Helper, caller, outer.as_deref())?
     };
     match mint(context, &request).await {
@@ -72,7 +70,7 @@ pub(super) async fn env(context: &Context, asked: EnvArgs) -> Outcome {
     let mut outer = agent::outer();
     // What the same shell was given before is no limit to what it is given now.
     if let (Some(credential), Some(caller)) = (&outer, caller)
-        && let Some(session) = around(&context.ctl, credential).await?
+        && let Some(session) = around(context, credential).await?
         && session.origin == SessionOrigin::Env
         && is_of(&session, caller)
     {
@@ -161,10 +159,18 @@ async fn mint(context: &Context, request: &Mint) -> Result<Minted, Fault> {
     }
 }
 
-/// The session that `credential` belongs to, if it is known here.
-async fn around(ctl: &Ctl, credential: &str) -> Result<Option<Session>, Fault> {
-    let id = agent::parent(credential)?;
-    let detail = ctl.client.get(&api::path::session(&id)).await;
+/// The session that `credential` belongs to, if it is known here; a daemon that is away is started,
+/// since it knows the sessions of before.
+async fn around(context: &Context, credential: &str) -> Result<Option<Session>, Fault> {
+    let client = &context.ctl.client;
+    let path = api::path::session(&agent::parent(credential)?);
+    let mut detail: Result<SessionDetail, Fault> = client.get(&path).await;
+    if let Err(fault) = &detail
+        && fault.code() == Some(Code::NotRunning)
+    {
+        start::ensure_running(context).await?;
+        detail = client.get(&path).await;
+    }
     let Ok(SessionDetail { item, .. }) = detail else {
         return Ok(None);
     };

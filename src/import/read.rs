@@ -44,9 +44,7 @@ pub(super) fn document(file: &Path, format: Format) -> Result<Option<Value>, Unr
     };
     let text = match text(file) {
         Ok(text) => text,
-        Err(error) if matches!(error, ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
+        Err(ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(_) => return Err(failed(None)),
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -253,7 +253,7 @@ fn a_broken_file_is_told_by_its_place_alone() {
             Source::Goose,
             ".config/goose/config.yaml",
             "a: [\n  sk-secret: }\n",
-            Some(2),
+            Some(3),
         ),
     ] {
         let (_folder, home) = home(file, text);
