@@ -103,8 +103,10 @@ impl LoginFault {
                 .next_step(format!(
                     "check the address: doorward upstream show {account}"
                 )),
-            // The first question is one without a token.
-            Self::Discovery { tried, .. } if tried.contains(": 200, without a pointer") => {
+            // The first questions are ones without a token.
+            Self::Discovery { tried, .. }
+                if tried.contains(": 200, without a pointer") && !tried.contains(": 401") =>
+            {
                 let name = &account.upstream;
                 problem(Code::DiscoveryFailed)
                     .because("it answers without a sign-in, so it needs none")

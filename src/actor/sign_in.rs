@@ -76,6 +76,12 @@ impl TokenManager {
             Err(fault) => return self.started_or(Err(fault), ctx),
         };
         let window = options.window.unwrap_or(config.login.window);
+        // A step-up adds to what there is: OC-53.
+        let mut more = options.add_scopes.clone();
+        if !more.is_empty() {
+            let granted = self.grant.iter().flat_map(|grant| &grant.scopes);
+            more.extend(granted.cloned());
+        }
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
         let find = async move {
@@ -92,7 +98,7 @@ impl TokenManager {
                             tried: tried.join(", "),
                         }
                     })?;
-            let scopes = scope::select(&provider, &discovered, &options.add_scopes);
+            let scopes = scope::select(&provider, &discovered, &more);
             let now = deps.clock.now();
             let client = match choose(&provider, &discovered, &stored, now)? {
                 ClientChoice::Use(client) => *client,
@@ -245,9 +251,12 @@ impl TokenManager {
                 },
                 auth: oauth.client_auth,
             },
-            (None, Register::Never) => ClientPlan::Never,
+            (None, Register::Never | Register::Document) => ClientPlan::Never,
             (None, Register::Auto | Register::Dynamic) => ClientPlan::Register,
         };
+        provider
+            .metadata_document
+            .clone_from(&oauth.client_metadata_url);
         let account = upstream.accounts.get(&self.account.account);
         provider.scopes = options
             .scopes

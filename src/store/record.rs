@@ -53,6 +53,7 @@ enum AuthMirror {
 enum OriginMirror {
     Configured,
     Registered,
+    Document,
 }
 
 #[derive(Serialize, Deserialize)]

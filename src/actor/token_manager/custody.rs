@@ -139,9 +139,10 @@ impl TokenManager {
         // Twice, since a published credential belongs to the slot and answers need it as well.
         match Published::bearer(&credential, refresh_at) {
             Ok(published) => {
-                let url = self.grant.as_ref().map(|grant| &grant.upstream_url);
-                self.slot.publish(match url {
-                    Some(url) => published.for_upstream(url),
+                self.slot.publish(match &self.grant {
+                    Some(grant) => published
+                        .for_upstream(&grant.upstream_url)
+                        .of_sign_in(grant.signed_in),
                     None => published,
                 });
                 self.published = self.slot.load();

@@ -2,6 +2,8 @@
 
 mod answers;
 mod discovery;
+mod identity;
+mod lazy;
 mod login;
 mod registration;
 mod requests;
@@ -74,6 +76,7 @@ fn server() -> ServerMetadata {
         scopes_supported: None,
         auth_methods: None,
         iss: IssSupport::NotAdvertised,
+        metadata_documents: false,
     }
 }
 

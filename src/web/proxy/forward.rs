@@ -26,7 +26,7 @@ use super::resume::{self, Resume};
 use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
-use super::{Worker, challenge, credential, passthrough};
+use super::{Worker, challenge, credential, passthrough, step_up};
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::route;
 use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
@@ -100,6 +100,7 @@ async fn exchange(
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
     let (mut replayed, mut repaired) = (false, false);
+    let mut held = None;
     loop {
         let Some(content) = body.next() else {
             return Err(unrepeatable(call).into());
@@ -152,10 +153,16 @@ async fn exchange(
                 continue;
             }
             call.route.slot.mark_accepted(used.generation);
-            if call.route.spec.auth == RouteAuth::Injected
-                && let Some(problem) = wants_scope(call, &response)
-            {
-                return Err(problem.into());
+            let scopes = step_up::wanted(response.status(), response.headers());
+            if let (RouteAuth::Injected, Some(scopes)) = (call.route.spec.auth, scopes) {
+                drain(response).await;
+                drop(running);
+                let state = &worker.state;
+                let more = step_up::signed_in_again(state, call, kind, used, &scopes, &mut held);
+                proof = Proof::Held(more.await?);
+                running = turn(call, kind).await?;
+                repair::prepare(worker, request, call, &mut named, &proof).await?;
+                continue;
             }
         }
         if let (Some(named), false) = (&mut named, repaired)
@@ -227,18 +234,6 @@ async fn proof(
                 .map_err(|error| no_credential(worker, call, &error))
         }
     }
-}
-
-/// A 403 that says which permission is missing; any other 403 is the upstream's own answer.
-fn wants_scope(call: &Call, response: &Response<ResponseBody>) -> Option<Problem> {
-    if response.status() != StatusCode::FORBIDDEN {
-        return None;
-    }
-    let error = challenge::parameter(response.headers(), "error")?;
-    (error == "insufficient_scope").then(|| {
-        let scopes = challenge::parameter(response.headers(), "scope").unwrap_or_default();
-        problem(call, Code::ScopeNeeded).with("scopes", scopes)
-    })
 }
 
 /// Reads a small body to its end so that the connection stays.

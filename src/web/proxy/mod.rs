@@ -31,6 +31,7 @@ mod replay;
 mod request;
 mod resume;
 mod sse;
+mod step_up;
 mod trouble;
 
 /// What one server thread has of its own.
