@@ -32,6 +32,7 @@ pub(super) fn result(message: &Message, upstream: &str, why: &str) -> Option<Val
         "resources/list" => json!({ "resources": [] }),
         "resources/templates/list" => json!({ "resourceTemplates": [] }),
         "tools/call" => json!({
+            "resultType": "complete",
             "content": [{ "type": "text", "text": why }],
             "isError": true,
         }),
@@ -42,7 +43,7 @@ pub(super) fn result(message: &Message, upstream: &str, why: &str) -> Option<Val
 /// What a call of the stand-in is told when it is not needed any more.
 pub(super) fn over(upstream: &str) -> Value {
     let text = format!("{upstream} is there now: list its tools again and use those.");
-    json!({ "content": [{ "type": "text", "text": text }] })
+    json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }] })
 }
 
 /// The messages that announce the real lists.
@@ -83,6 +84,7 @@ mod tests {
         assert!(about.contains("doorward login linear"), "{about}");
         let call = told("tools/call").expect("a result");
         assert_eq!(call["isError"], true);
+        assert_eq!(call["resultType"], "complete", "clients of 2026-07-28 want it");
         assert_eq!(told("resources/read"), None, "nothing is made up");
     }
 }

@@ -213,6 +213,9 @@ fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Value {
         "jsonrpc": "2.0",
         "id": message.id,
         "result": {
+            // Clients of revision 2026-07-28 drop a result without it, and with it the message;
+            // those of older ones ignore what they do not know.
+            "resultType": "complete",
             "content": [{ "type": "text", "text": problem.message() }],
             "isError": true,
         },
