@@ -84,7 +84,10 @@ mod tests {
         assert!(about.contains("doorward login linear"), "{about}");
         let call = told("tools/call").expect("a result");
         assert_eq!(call["isError"], true);
-        assert_eq!(call["resultType"], "complete", "clients of 2026-07-28 want it");
+        assert_eq!(
+            call["resultType"], "complete",
+            "clients of 2026-07-28 want it"
+        );
         assert_eq!(told("resources/read"), None, "nothing is made up");
     }
 }
