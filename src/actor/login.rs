@@ -67,7 +67,7 @@ pub enum LoginFault {
     #[error("{fault}")]
     Discovery {
         /// Why.
-        fault: DiscoveryFault,
+        fault: Box<DiscoveryFault>,
         /// What was tried.
         tried: String,
     },
@@ -97,27 +97,7 @@ impl LoginFault {
         let problem = |code| Problem::new(code).with("upstream", account);
         match self {
             Self::NotOauth => problem(Code::NoSignIn),
-            Self::Discovery {
-                fault: DiscoveryFault::Transient { url, cause, .. },
-                ..
-            } => Problem::of_transport(&account.to_string(), cause)
-                .because(format!("{url}: {cause}"))
-                .next_step(format!(
-                    "check the address: doorward upstream show {account}"
-                )),
-            // The first question is one without a token.
-            Self::Discovery { tried, .. } if tried.contains(": 200, without a pointer") => {
-                let name = &account.upstream;
-                problem(Code::DiscoveryFailed)
-                    .because("it answers without a sign-in, so it needs none")
-                    .next_step(format!(
-                        "set `auth = {{ kind = \"none\" }}` under [upstreams.{name}], or: doorward \
-                         upstream remove {name}, then doorward upstream add {name} URL --auth none"
-                    ))
-            }
-            Self::Discovery { fault, tried } => problem(Code::DiscoveryFailed)
-                .with("tried", tried)
-                .because(format!("{fault}; asked: {tried}")),
+            Self::Discovery { fault, tried } => undiscovered(account, fault, tried),
             Self::Registration(failure) => {
                 let issuer = match failure {
                     RegistrationFailure::NotOffered { issuer }
@@ -146,5 +126,34 @@ impl LoginFault {
             | Self::Store(_)
             | Self::Abandoned => problem(Code::LoginFailed).because(self),
         }
+    }
+}
+
+/// How to sign in cannot be found: an outage, a server without a sign-in, or metadata that is
+/// missing or wrong.
+fn undiscovered(account: &AccountRef, fault: &DiscoveryFault, tried: &str) -> Problem {
+    let problem = Problem::new(Code::DiscoveryFailed).with("upstream", account);
+    // The first questions are ones without a token.
+    let is_open = tried.contains(": 200, without a pointer") && !tried.contains(": 401");
+    match fault {
+        DiscoveryFault::Transient { url, cause, .. } => {
+            Problem::of_transport(&account.to_string(), cause)
+                .because(format!("{url}: {cause}"))
+                .next_step(format!(
+                    "check the address: doorward upstream show {account}"
+                ))
+        }
+        _ if is_open => {
+            let name = &account.upstream;
+            problem
+                .because("it answers without a sign-in, so it needs none")
+                .next_step(format!(
+                    "set `auth = {{ kind = \"none\" }}` under [upstreams.{name}], or: doorward \
+                     upstream remove {name}, then doorward upstream add {name} URL --auth none"
+                ))
+        }
+        fault => problem
+            .with("tried", tried)
+            .because(format!("{fault}; asked: {tried}")),
     }
 }

@@ -73,6 +73,12 @@ impl TokenManager {
         };
         let mut provider = self.provider(&config, &upstream, oauth, &options);
         let window = options.window.unwrap_or(config.login.window);
+        // A step-up adds to what there is: OC-53.
+        let mut more = options.add_scopes.clone();
+        if !more.is_empty() {
+            let granted = self.grant.iter().flat_map(|grant| &grant.scopes);
+            more.extend(granted.cloned());
+        }
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
         let place = upstream.auth.secret().cloned();
@@ -92,11 +98,11 @@ impl TokenManager {
                     .map_err(|failure| {
                         let tried: Vec<_> = failure.trail.iter().map(ToString::to_string).collect();
                         LoginFault::Discovery {
-                            fault: failure.fault,
+                            fault: Box::new(failure.fault),
                             tried: tried.join(", "),
                         }
                     })?;
-            let scopes = scope::select(&provider, &discovered, &options.add_scopes);
+            let scopes = scope::select(&provider, &discovered, &more);
             let now = deps.clock.now();
             let client = match choose(&provider, &discovered, &stored, now)? {
                 ClientChoice::Use(client) => *client,
@@ -248,9 +254,12 @@ impl TokenManager {
                 client_secret: None,
                 auth: oauth.client_auth,
             },
-            (None, Register::Never) => ClientPlan::Never,
+            (None, Register::Never | Register::Document) => ClientPlan::Never,
             (None, Register::Auto | Register::Dynamic) => ClientPlan::Register,
         };
+        provider
+            .metadata_document
+            .clone_from(&oauth.client_metadata_url);
         let account = upstream.accounts.get(&self.account.account);
         provider.scopes = options
             .scopes

@@ -108,8 +108,6 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
 fn kinds_that_this_version_lacks_are_named_loudly() {
     for line in [
         "client_auth = \"private_key_jwt\"",
-        "register = \"metadata-document\"",
-        "client_metadata_url = \"https://a.example/c\"",
         "prefer_device_flow = true",
         "redirect = \"ephemeral\"",
     ] {
@@ -119,6 +117,53 @@ fn kinds_that_this_version_lacks_are_named_loudly() {
         assert!(shown.contains("not available in this version"), "{shown}");
     }
     assert!(bad("[clients.codex]\nttl = \"7d\"\n").contains("`clients` is not available"));
+}
+
+#[test]
+fn oc_cimd_document_url_is_one_that_every_server_reads_alike() {
+    let with = |line: &str| {
+        format!("[upstreams.a]\nurl = \"https://a.example\"\n[upstreams.a.auth]\n{line}\n")
+    };
+    let url = |url: &str| with(&format!("client_metadata_url = \"{url}\""));
+    let config = good(&url("https://id.example/doorward/client.json"));
+    let upstream = config.upstreams.values().next().expect("one");
+    assert_eq!(
+        upstream
+            .auth
+            .oauth()
+            .expect("oauth")
+            .client_metadata_url
+            .as_deref(),
+        Some("https://id.example/doorward/client.json")
+    );
+    for wrong in [
+        "http://id.example/c",
+        "https://id.example",
+        "https://id.example/",
+        "https://id.example/a/../c",
+        "https://id.example/./c",
+        "https://ID.example/c",
+        "https://id.example:443/c",
+        "https://id.example/c#x",
+        "https://me@id.example/c",
+        "client.json",
+    ] {
+        let shown = bad(&url(wrong));
+        assert!(
+            shown.contains("must be an address such as"),
+            "{wrong}: {shown}"
+        );
+    }
+    let also = "client_metadata_url = \"https://id.example/c\"\n";
+    for (line, said) in [
+        ("client_id = \"x\"", "one too many"),
+        ("register = \"dynamic\"", "would not be used"),
+    ] {
+        let shown = bad(&with(&format!("{also}{line}")));
+        assert!(shown.contains(said), "{shown}");
+    }
+    assert!(bad(&with("register = \"metadata-document\"")).contains("leaves no client"));
+    good(&with(&format!("{also}register = \"metadata-document\"")));
 }
 
 #[test]

@@ -185,6 +185,8 @@ pub struct Oauth {
     pub client_secret: Option<SecretSource>,
     /// How the client proves itself; `None`: as the server offers.
     pub client_auth: Option<ClientAuth>,
+    /// The URL of a client metadata document, which is the client's id at servers that fetch it.
+    pub client_metadata_url: Option<String>,
     /// Whether doorward may register by itself.
     pub register: Register,
     /// The authorization server.
@@ -224,6 +226,8 @@ pub enum Register {
     /// Where the server offers it.
     #[default]
     Auto,
+    /// By the metadata document only.
+    Document,
     /// Dynamically only (RFC 7591).
     Dynamic,
     /// Not at all.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::model::id::Generation;
 use crate::model::mcp::{Epoch, Identity};
+use crate::model::step_up::{Refusals, StepUp};
 use crate::model::time::Timestamp;
 use crate::model::token::{Credential, Freshness, freshness};
 
@@ -23,6 +24,8 @@ pub struct Published {
     pub refresh_at: Timestamp,
     /// Which one it is.
     pub generation: Generation,
+    /// When somebody signed in for it; the same in all that come of one sign-in.
+    pub signed_in: Timestamp,
     /// Whose it is; set by the slot.
     pub epoch: Epoch,
     /// The URL of the upstream that it was obtained for; `None` where nothing is known of that.
@@ -56,6 +59,7 @@ impl Published {
             expires: credential.expires,
             refresh_at,
             generation: credential.generation,
+            signed_in: Timestamp::MIN,
             epoch: Epoch::default(),
             upstream: None,
         })
@@ -65,6 +69,13 @@ impl Published {
     #[must_use]
     pub fn for_upstream(mut self, url: &str) -> Self {
         self.upstream = Some(url.into());
+        self
+    }
+
+    /// Says which sign-in it came of.
+    #[must_use]
+    pub fn of_sign_in(mut self, at: Timestamp) -> Self {
+        self.signed_in = at;
         self
     }
 
@@ -80,6 +91,7 @@ impl Published {
             expires: None,
             refresh_at: Timestamp::MAX,
             generation: Generation::default(),
+            signed_in: Timestamp::MIN,
             epoch: Epoch::default(),
             upstream: None,
         }
@@ -110,6 +122,7 @@ pub struct Slot {
     used: AtomicU64,
     changed: Notify,
     identity: Mutex<(Epoch, Option<Identity>)>,
+    refusals: Mutex<Refusals>,
 }
 
 impl Slot {
@@ -188,6 +201,14 @@ impl Slot {
     /// The newest generation of which that is known.
     pub fn vain(&self) -> Generation {
         Generation(self.vain.load(Ordering::Acquire))
+    }
+
+    /// Notes that the upstream wants `scopes` beyond those of the sign-in of `signed_in`, and says
+    /// whether another one may help.
+    pub fn refused(&self, scopes: &str, signed_in: Timestamp, now: Timestamp) -> StepUp {
+        let refusals = self.refusals.lock();
+        let mut refusals = refusals.unwrap_or_else(PoisonError::into_inner);
+        refusals.note(scopes, signed_in, now)
     }
 
     /// Notes a use.

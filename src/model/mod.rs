@@ -13,5 +13,6 @@ pub mod refresh;
 pub mod route;
 pub mod secret;
 pub mod session;
+pub mod step_up;
 pub mod time;
 pub mod token;

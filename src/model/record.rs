@@ -30,6 +30,8 @@ pub enum ClientOrigin {
     Configured,
     /// Dynamic registration (RFC 7591).
     Registered,
+    /// A metadata document whose URL is the id (draft-ietf-oauth-client-id-metadata-document).
+    Document,
 }
 
 /// A client identity at one authorization server. Never presented to another one.

@@ -39,6 +39,8 @@ pub struct ServerMetadata {
     pub auth_methods: Option<Vec<String>>,
     /// Whether its callbacks carry `iss`.
     pub iss: IssSupport,
+    /// Whether it fetches the metadata of clients whose id is a URL.
+    pub metadata_documents: bool,
 }
 
 /// A protected resource, as it describes itself.
@@ -117,6 +119,7 @@ pub struct RawServer {
     auth_methods: Option<Vec<String>>,
     challenge_methods: Vec<String>,
     iss: IssSupport,
+    metadata_documents: bool,
 }
 
 /// Why a server's metadata cannot be used.
@@ -149,6 +152,8 @@ impl RawServer {
                 Some(Value::Bool(true)) => IssSupport::Advertised,
                 _ => IssSupport::NotAdvertised,
             },
+            metadata_documents: document.get("client_id_metadata_document_supported")
+                == Some(&Value::Bool(true)),
         })
     }
 
@@ -176,6 +181,7 @@ impl RawServer {
             scopes_supported: self.scopes_supported,
             auth_methods: self.auth_methods,
             iss: self.iss,
+            metadata_documents: self.metadata_documents,
         })
     }
 }

@@ -55,6 +55,8 @@ pub struct Provider {
     pub client: ClientPlan,
     /// The name that a registration carries; a person sees it on the consent page.
     pub client_name: String,
+    /// A client metadata document whose URL is the client's id, for servers that fetch such.
+    pub metadata_document: Option<String>,
     /// Where the browser comes back to.
     pub redirect_uri: String,
     /// Scopes to ask for instead of the discovered ones.
@@ -80,6 +82,7 @@ impl Provider {
             pins: Pins::default(),
             client: ClientPlan::Register,
             client_name: "doorward".to_owned(),
+            metadata_document: None,
             redirect_uri,
             scopes: None,
             default_scopes: Vec::new(),
@@ -118,9 +121,10 @@ pub enum ClientPlan {
         /// How it authenticates; `None` lets the metadata decide.
         auth: Option<ClientAuth>,
     },
-    /// The one registered earlier, or a new registration.
+    /// The one of the metadata document where there is one and the server fetches it, else the one
+    /// registered earlier, else a new registration.
     Register,
-    /// The one registered earlier, and never a new one.
+    /// The same without a new registration.
     Never,
 }
 

@@ -1,4 +1,5 @@
-//! The client identity: the configured one, one registered earlier with this very issuer, or a
+//! The client identity: the configured one, that of a metadata document, one registered earlier with
+//! this very issuer, or a
 //! new dynamic registration (RFC 7591, deprecated in MCP 2026-07-28, and therefore last and kept
 //! to this file). What the server returns is used, not what was asked for.
 
@@ -84,8 +85,9 @@ fn said(code: Option<&OauthCode>, description: Option<&str>) -> String {
     text
 }
 
-/// The client identity to use: the configured one, else one registered earlier with this issuer
-/// and this redirect URI, else a new one. `stored` may hold records of any issuer; a record of
+/// The client identity to use: the configured one, else the one of the metadata document where the
+/// server fetches those, else one registered earlier with this issuer and this redirect URI, else a
+/// new one. `stored` may hold records of any issuer; a record of
 /// another one is never used (OC-27).
 pub fn choose(
     provider: &Provider,
@@ -114,6 +116,22 @@ pub fn choose(
             secret_expires: None,
             auth,
             origin: ClientOrigin::Configured,
+            management: None,
+            created: now,
+        })));
+    }
+    if let Some(document) = &provider.metadata_document
+        && server.metadata_documents
+    {
+        return Ok(ClientChoice::Use(Box::new(ClientRecord {
+            issuer: server.issuer.clone(),
+            redirect_uri: provider.redirect_uri.clone(),
+            client_id: document.clone(),
+            client_secret: None,
+            secret_expires: None,
+            // Whoever can read the document can claim to be its client: there is no secret.
+            auth: ClientAuth::None,
+            origin: ClientOrigin::Document,
             management: None,
             created: now,
         })));

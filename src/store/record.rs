@@ -54,6 +54,7 @@ enum AuthMirror {
 enum OriginMirror {
     Configured,
     Registered,
+    Document,
 }
 
 #[derive(Serialize, Deserialize)]

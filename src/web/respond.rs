@@ -252,6 +252,9 @@ pub(super) fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Val
         "jsonrpc": "2.0",
         "id": message.id,
         "result": {
+            // Clients of revision 2026-07-28 drop a result without it, and with it the message;
+            // those of older ones ignore what they do not know.
+            "resultType": "complete",
             "content": [{ "type": "text", "text": message_of(problem) }],
             "isError": true,
         },

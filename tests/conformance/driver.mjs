@@ -55,7 +55,9 @@ async function person(daemon, args) {
 
 /** The command that an answer tells the person to run, as arguments of `login`. */
 function told(text) {
-  return /doorward login (\S+(?: +-\S+| +[\w:./-]+)*)/.exec(text)?.[1].split(/ +/);
+  const fix =
+    /"fix\\*":\\*"doorward login ([^"\\]+)/.exec(text) ?? /Next: doorward login ([^"\\\n]+)/.exec(text);
+  return fix?.[1].trim().split(/ +/);
 }
 
 /** Calls until it works, doing what the answers ask of a person. */
@@ -87,7 +89,7 @@ async function main() {
     const core = CORE[scenario];
     if (core) return await core({ url: endpoint, credential, revision, context });
     if (scenario.startsWith('auth/')) await person(daemon, ['up']);
-    const client = await connect(endpoint, credential, { revision });
+    const client = await persistently(daemon, () => connect(endpoint, credential, { revision }));
     await persistently(daemon, () => client.listTools());
     await persistently(daemon, () => client.callTool({ name: 'test-tool', arguments: {} }));
     await client.close();

@@ -173,6 +173,10 @@ impl TokenManager {
                     (None, Some(upstream)) => Some(upstream.url.url().to_string()),
                     (None, None) => None,
                 };
+                let published = match &self.grant {
+                    Some(grant) => published.of_sign_in(grant.signed_in),
+                    None => published,
+                };
                 self.slot.publish(match &url {
                     Some(url) => published.for_upstream(url),
                     None => published,

@@ -83,6 +83,7 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
         client_id,
         client_secret,
         client_auth: section.read("client_auth", "auto", CLIENT_AUTH),
+        client_metadata_url: section.optional("client_metadata_url", METADATA_URL),
         register: section.read("register", "auto", REGISTER),
         issuer: section.optional("issuer", ENDPOINT),
         endpoints,
@@ -92,7 +93,6 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
         probe_path: section.optional("probe_path", PROBE_PATH),
         legacy_2025_03_26: section.read("legacy_2025_03_26", "false", YES),
     };
-    section.later("client_metadata_url");
     section.later("prefer_device_flow");
     agree(section, &oauth, server);
     oauth
@@ -109,9 +109,22 @@ fn agree(section: &Section<'_>, oauth: &Oauth, server: &Server) {
         let wrong = Wrong::new("needs a `client_id`", "a secret belongs to a client");
         complain("client_secret", wrong);
     }
-    if oauth.register == Register::Never && oauth.client_id.is_none() {
+    let named = oauth.client_id.is_some() || oauth.client_metadata_url.is_some();
+    if oauth.register == Register::Never && !named {
         let note = "without registration, `client_id` is needed";
         complain("register", Wrong::new("leaves no client", note));
+    }
+    if oauth.client_metadata_url.is_some() && oauth.client_id.is_some() {
+        let note = "`client_id` is the identity already";
+        complain("client_metadata_url", Wrong::new("is one too many", note));
+    }
+    if oauth.register == Register::Document && oauth.client_metadata_url.is_none() {
+        let note = "it needs `client_metadata_url`";
+        complain("register", Wrong::new("leaves no client", note));
+    }
+    if oauth.register == Register::Dynamic && oauth.client_metadata_url.is_some() {
+        let note = "with \"dynamic\", the document would not be used";
+        complain("register", Wrong::new("does not fit", note));
     }
     let confidential = matches!(
         oauth.client_auth,
@@ -230,10 +243,10 @@ const REGISTER: Kind<'static, Register> = Kind {
     parse: &|node| {
         let words = [
             ("auto", Register::Auto),
+            ("metadata-document", Register::Document),
             ("dynamic", Register::Dynamic),
             ("never", Register::Never),
         ];
-        not_yet(node, &["metadata-document"])?;
         word(node, &words)
     },
 };
@@ -258,6 +271,30 @@ const PROBE_PATH: Kind<'static, String> = Kind {
             return Ok(written);
         }
         Err(Wrong::new("must begin with /", "this is no path"))
+    },
+};
+
+const METADATA_URL: Kind<'static, String> = Kind {
+    shape: "text",
+    parse: &|node| {
+        const DEMAND: &str = "must be an address such as \"https://example.com/client.json\"";
+        let written = text(node)?;
+        let url = Url::parse(&written).map_err(|e| Wrong::new(DEMAND, e.to_string()))?;
+        let wrong = |note: &str| Err(Wrong::new(DEMAND, note));
+        if url.scheme() != "https" {
+            return wrong("servers fetch it by https only");
+        }
+        if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return wrong("it has no fragment, no user and no password");
+        }
+        if url.path() == "/" {
+            return wrong("it has a path");
+        }
+        // Servers compare it character by character, so that there is one way to write it.
+        if url.as_str() != written {
+            return wrong("servers would know it by another spelling");
+        }
+        Ok(written)
     },
 };
 

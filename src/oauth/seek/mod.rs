@@ -2,16 +2,16 @@
 //! documents that are not metadata mean "not here"; 5xx and silence mean "not now", never "not
 //! there"; a document about somebody else ends the walk.
 
+mod ask;
 mod server;
 
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::header::{ACCEPT, HeaderName};
-use serde_json::json;
+use http::header::HeaderName;
 use url::Url;
 
-use super::challenge::{Challenge, challenges, to_follow};
+use super::challenge::Challenge;
 use super::classify::cause_of;
 use super::discovery::{
     Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep, LookedFor, Source, StepOutcome,
@@ -20,7 +20,7 @@ use super::discovery::{
 use super::metadata::{ResourceMetadata, Retrieval, ServerMetadata};
 use super::text::clean;
 use super::{Legacy, Provider, ResourcePlan, wellknown};
-use crate::http::{Answer, BodyPolicy, NotSent, OwnClient, Reach, Request, TransportFault};
+use crate::http::{Answer, NotSent, OwnClient, Request, TransportFault};
 use crate::model::fault::TransientCause;
 
 /// How long one question may take.
@@ -130,46 +130,6 @@ impl Walk {
                 named.unwrap_or_else(|| wellknown::canonical_resource(&self.provider.upstream)),
             ),
         }
-    }
-
-    /// Asks the endpoint, without a credential, as a client would.
-    async fn challenge(&mut self, optional: bool) -> Result<Option<Challenge>, DiscoveryFault> {
-        let url = self.provider.probe.clone();
-        let request = match url {
-            Some(url) => Request::get(url),
-            None => Request::post_json(self.provider.upstream.clone(), &initialize()),
-        };
-        let url = self
-            .provider
-            .probe
-            .as_ref()
-            .unwrap_or(&self.provider.upstream);
-        let url = url.clone();
-        let accept = HeaderValue::from_static("application/json, text/event-stream");
-        let request = request
-            .header(ACCEPT, accept)
-            .body(BodyPolicy::Ignore)
-            .reach(Reach::ANYWHERE)
-            .within(PATIENCE);
-        let (answer, took) = self.ask(request).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(fault) => {
-                let failed = self.failed(LookedFor::Challenge, &url, &fault, took);
-                return if optional { Ok(None) } else { Err(failed) };
-            }
-        };
-        let found = challenges(&answer.headers);
-        // Only a 401 starts an authorization; other answers leave the well-known places.
-        let followed = (answer.status == 401).then(|| to_follow(&found)).flatten();
-        let pointer = followed.and_then(|challenge| challenge.param("resource_metadata"));
-        let outcome = match pointer {
-            Some(_) => StepOutcome::Found,
-            None => StepOutcome::NoPointer(answer.status),
-        };
-        let followed = followed.cloned();
-        self.note(LookedFor::Challenge, url.to_string(), outcome, took);
-        Ok(followed)
     }
 
     async fn resource_metadata(
@@ -316,17 +276,4 @@ fn insecure(url: &Url) -> DiscoveryFault {
     DiscoveryFault::Insecure {
         url: clean(url.as_str(), 200),
     }
-}
-
-fn initialize() -> serde_json::Value {
-    json!({
-        "jsonrpc": "2.0",
-        "id": "doorward-discovery",
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": { "name": "doorward", "version": env!("CARGO_PKG_VERSION") },
-        },
-    })
 }

@@ -39,6 +39,7 @@ impl Walk {
             scopes_supported: None,
             auth_methods: None,
             iss,
+            metadata_documents: false,
         };
         let url = server.token_endpoint.to_string();
         self.note(
@@ -113,6 +114,7 @@ impl Walk {
             scopes_supported: None,
             auth_methods: Some(vec!["none".to_owned()]),
             iss: IssSupport::NotAdvertised,
+            metadata_documents: false,
         })
     }
 

@@ -3,6 +3,8 @@
 mod answers;
 mod discovery;
 mod hostile;
+mod identity;
+mod lazy;
 mod login;
 mod registration;
 mod requests;
@@ -75,6 +77,7 @@ fn server() -> ServerMetadata {
         scopes_supported: None,
         auth_methods: None,
         iss: IssSupport::NotAdvertised,
+        metadata_documents: false,
     }
 }
 

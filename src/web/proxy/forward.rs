@@ -29,7 +29,7 @@ use super::standin::Tap;
 use super::trouble::{
     Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
 };
-use super::{Worker, challenge, credential, passthrough, standin};
+use super::{Worker, challenge, credential, passthrough, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::id::Generation;
@@ -158,22 +158,20 @@ async fn exchange(
 ) -> Result<Answered, Trouble> {
     let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
-    let mut running = match call.route.begin() {
-        Some(running) => running,
-        None => {
-            let running = Box::pin(turn(call, body)).await?;
-            if matches!(proof, Proof::Held(_))
-                && let Some(held) = credential::published(&worker.state, &call.route)
-            {
-                // The one of before may have aged while this call waited for its turn.
-                proof = Proof::Held(held);
-            }
-            running
-        }
-    };
+    let at_once = call.route.begin();
+    let has_waited = at_once.is_none();
+    let mut running = turn(call, body, at_once).await?;
+    if has_waited
+        && matches!(proof, Proof::Held(_))
+        && let Some(held) = credential::published(&worker.state, &call.route)
+    {
+        // The one of before may have aged while this call waited for its turn.
+        proof = Proof::Held(held);
+    }
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
     let (mut replayed, mut repaired) = (false, false);
+    let mut held_until = None;
     loop {
         let Some(content) = body.next() else {
             return Err(unrepeatable(call).into());
@@ -219,19 +217,23 @@ async fn exchange(
                 // Who waits for a person must not keep others from finding out that they have to.
                 drop(running);
                 proof = Proof::Held(Box::pin(obtain(worker, call, body, rejected)).await?);
-                running = match call.route.begin() {
-                    Some(running) => running,
-                    None => Box::pin(turn(call, body)).await?,
-                };
+                running = turn(call, body, call.route.begin()).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
                 replayed = true;
                 continue;
             }
             call.route.slot.mark_accepted(used.generation);
-            if call.route.spec.auth == RouteAuth::Injected
-                && let Some(problem) = wants_scope(call, &response)
-            {
-                return Err(problem.into());
+            let scopes = step_up::wanted(response.status(), response.headers());
+            if let (RouteAuth::Injected, Some(scopes)) = (call.route.spec.auth, scopes) {
+                Box::pin(drain(response)).await;
+                drop(running);
+                let (state, kind) = (&worker.state, Asked::of(body.bytes()).kind());
+                let more =
+                    step_up::signed_in_again(state, call, kind, used, &scopes, &mut held_until);
+                proof = Proof::Held(Box::pin(more).await?);
+                running = turn(call, body, call.route.begin()).await?;
+                repair::prepare(worker, request, call, &mut named, &proof).await?;
+                continue;
             }
         }
         if let (Some(named), false) = (&mut named, repaired)
@@ -253,8 +255,16 @@ async fn exchange(
     }
 }
 
-/// Waits for a place among the running calls, where none is free.
-async fn turn(call: &Call, body: &Outbound) -> Result<Running, Trouble> {
+/// A place among the running calls: the one that was free, else one that is waited for.
+async fn turn(call: &Call, body: &Outbound, free: Option<Running>) -> Result<Running, Trouble> {
+    match free {
+        Some(place) => Ok(place),
+        // Boxed, as all that is seldom waited for: every request would carry the room for it.
+        None => Box::pin(queue(call, body)).await,
+    }
+}
+
+async fn queue(call: &Call, body: &Outbound) -> Result<Running, Trouble> {
     let patience = match Asked::of(body.bytes()).kind() {
         Some(Kind::Handshake) => call.route.spec.queue_timeout.min(HANDSHAKE_TURN),
         _ => call.route.spec.queue_timeout,
@@ -314,18 +324,6 @@ async fn obtain(
     let kind = Asked::of(body.bytes()).kind();
     let held = credential::obtain(&worker.state, &call.route, kind, rejected).await;
     held.map_err(|error| no_credential(worker, call, &error))
-}
-
-/// A 403 that says which permission is missing; any other 403 is the upstream's own answer.
-fn wants_scope(call: &Call, response: &Response<ResponseBody>) -> Option<Problem> {
-    if response.status() != StatusCode::FORBIDDEN {
-        return None;
-    }
-    let error = challenge::parameter(response.headers(), "error")?;
-    (error == "insufficient_scope").then(|| {
-        let scopes = challenge::parameter(response.headers(), "scope").unwrap_or_default();
-        problem(call, Code::ScopeNeeded).with("scopes", scopes)
-    })
 }
 
 /// Reads a small body to its end so that the connection stays.

@@ -35,6 +35,7 @@ mod request;
 mod resume;
 mod sse;
 mod standin;
+mod step_up;
 mod trouble;
 
 /// What one server thread has of its own.

@@ -89,10 +89,9 @@ export const CORE = {
   'json-schema-ref-no-deref': listed,
   'json-schema-2020-12-preservation': (options) =>
     with_(options, async (client) => {
-      const result = await client.listTools();
-      await client.callTool({
-        name: 'json_schema_2020_12_report',
-        arguments: { tools: result.tools },
-      }).catch((error) => console.error(error.message));
+      const { tools } = await client.listTools();
+      const echo = tools.find(({ inputSchema }) => inputSchema.properties?.schema);
+      const focal = tools.find((tool) => tool !== echo);
+      await client.callTool({ name: echo.name, arguments: { schema: focal.inputSchema } });
     }),
 };

@@ -9,7 +9,7 @@ import { SUITES } from './suites.mjs';
 
 const TIMEOUT = 60_000;
 
-/** `{ passed, checks: Map of id to worst status, said }` */
+/** `{ passed, checks, said }`: checks by their id, each with its worst status and all of them. */
 export async function run({ suite, role, scenario, revision }, args, allowed = {}) {
   const results = await mkdtemp(join(tmpdir(), 'conformance-'));
   try {
@@ -39,10 +39,13 @@ async function read(results) {
     for (const { id, status, errorMessage, description } of JSON.parse(
       await readFile(join(results, file), 'utf8'),
     )) {
-      const worse = WORST.indexOf(status) > WORST.indexOf(checks.get(id)?.status);
-      if (!checks.has(id) || worse) checks.set(id, { status, why: errorMessage ?? description });
+      const before = checks.get(id);
+      const worse = WORST.indexOf(status) > WORST.indexOf(before?.status);
+      const now = worse ? { status, why: errorMessage ?? description } : before;
+      checks.set(id, { ...now, all: [...(before?.all ?? []), status] });
     }
   }
+  for (const check of checks.values()) check.all.sort();
   return checks;
 }
 

@@ -79,6 +79,17 @@ fn every_rule_names_tests_that_exist() {
 }
 
 #[test]
+fn what_no_test_proves_is_told_to_people() {
+    let page = include_str!("../../../docs/conformance.md");
+    let silent: Vec<_> = listed()
+        .into_iter()
+        .filter(|(_, proof)| proof.starts_with("not here: "))
+        .filter(|(id, _)| !page.contains(&format!("| {id}, ")))
+        .collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+#[test]
 fn every_test_that_is_called_after_a_row_stands_in_the_list() {
     let (tests, _) = everything();
     let named: BTreeSet<&str> = listed().iter().flat_map(|(_, p)| p.split(' ')).collect();

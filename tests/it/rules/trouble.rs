@@ -120,6 +120,8 @@ fn seed_s1_10_no_token_unknown_target_and_upstream_down() {
     let call = agent.post(CALL);
     assert_eq!(call.status(), 200);
     assert_eq!(call.json()["result"]["isError"], true);
+    // MCP 2026-07-28 basic: a result says of what type it is.
+    assert_eq!(call.json()["result"]["resultType"], "complete");
     let plain = agent.ask("GET", "/u/up", "", "");
     assert_eq!(
         (plain.status(), code(&plain)),

@@ -43,6 +43,7 @@ pub fn result(method: &str, params: &Value, upstream: &str, why: &str) -> Option
         }),
         "ping" => json!({}),
         "tools/call" => json!({
+            "resultType": "complete",
             "content": [{ "type": "text", "text": why }],
             "isError": true,
         }),
