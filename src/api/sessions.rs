@@ -82,6 +82,9 @@ impl Session {
         if self.grant_all {
             return "all".to_owned();
         }
+        if self.grant.is_empty() {
+            return "nothing".to_owned();
+        }
         let names: Vec<String> = self.grant.iter().map(GrantedAccount::reference).collect();
         names.join(", ")
     }

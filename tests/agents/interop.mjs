@@ -82,12 +82,13 @@ async function world() {
 async function signIn(it) {
   const words = ['login', 'ev', '--no-browser', '--force'];
   const login = child(doorward, words, { env: it.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+  const over = new Promise((resolve) => { login.once('exit', resolve); });
   const link = (await line(login.stderr, 'the sign-in', (text) => text.includes('/login/ev?t='))).trim();
   const page = await fetch(link, { redirect: 'manual' });
   const cookie = page.headers.get('set-cookie').split(';')[0];
   const walked = await tell(it.authority, '/sign-in', { url: page.headers.get('location'), deliver: false });
   await fetch(walked.location, { headers: { cookie } });
-  await new Promise((resolve) => { login.once('exit', resolve); });
+  if (await over !== 0) throw new Error('the sign-in failed');
 }
 
 /** Where a program is, if it is there. */
@@ -134,7 +135,7 @@ const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const trials = {
   'a call': async (go) => {
     const seen = await go({ calls: 1 });
-    return seen.results[0]?.includes('hello 0') ? null : seen;
+    return seen.results[0]?.includes('Echo: hello 0') ? null : seen;
   },
   'tokens of 3 s': async (go, it) => {
     await tell(it.authority, '/mode', { access_token_ttl: 3 });
@@ -142,17 +143,17 @@ const trials = {
     const seen = await go({ calls: 4, before: (n) => (n ? wait(4000) : undefined) });
     await tell(it.authority, '/mode', { access_token_ttl: 3600 });
     await signIn(it);
-    return [0, 1, 2, 3].every((n) => seen.results[n]?.includes(`hello ${n}`)) ? null : seen;
+    return [0, 1, 2, 3].every((n) => seen.results[n]?.includes(`Echo: hello ${n}`)) ? null : seen;
   },
   'a restart': async (go, it) => {
     const restart = async (n) => { if (n === 1) { await it.kill(); await it.serve(); } };
     const seen = await go({ calls: 3, before: restart });
-    return [0, 1, 2].every((n) => seen.results[n]?.includes(`hello ${n}`)) ? null : seen;
+    return [0, 1, 2].every((n) => seen.results[n]?.includes(`Echo: hello ${n}`)) ? null : seen;
   },
   'a revoke': async (go, it) => {
     const revoke = (n) => { if (n === 1) it.ask('ctl', 'revoke', '--all', '--reason', 'the test is over'); };
     const seen = await go({ calls: 2, before: revoke });
-    if (!seen.results[0]?.includes('hello 0') || seen.results[1]?.includes('hello 1')) return seen;
+    if (!seen.results[0]?.includes('Echo: hello 0') || seen.results[1]?.includes('Echo: hello 1')) return seen;
     // Some programs have a sentence of their own for a 401, and drop ours.
     const told = /revoked|the test is over/.test(seen.results[1] ?? seen.wrote);
     return told ? null : 'stopped, in the words of the program';
@@ -160,7 +161,12 @@ const trials = {
 };
 
 async function main() {
-  process.on('unhandledRejection', (error) => { console.log(error); process.exit(1); });
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      for (const one of children) one.kill('SIGKILL');
+      process.exit(1);
+    });
+  }
   const names = asked.length ? asked : Object.keys(programs);
   const rows = [];
   const it = await world();

@@ -182,11 +182,9 @@ fn a_project_never_widens() {
     assert_eq!(sessions(&daemon).len(), before, "none was minted");
     let at = project(&daemon, "upstreams = []\n");
     let output = run(&daemon, &at, &["run", "--", "true"]);
-    assert!(
-        text(&output.stderr).contains("leaves no upstream"),
-        "{}",
-        text(&output.stderr)
-    );
+    let said = text(&output.stderr);
+    assert!(said.contains("leaves no upstream"), "{said}");
+    assert!(said.contains(" · nothing · "), "{said}");
     assert_eq!(grant(&daemon), [] as [String; 0]);
     assert_eq!(
         json!(sessions(&daemon).pop().expect("one")["grant"]),
