@@ -145,7 +145,7 @@ impl<'a> Connecting<'a> {
         }
         sight.preview(context, draft.text(), &plan);
         if self.mode == Mode::Static && kept.is_none() {
-            let warning = "this writes a credential into the file, which lives until it is revoked";
+            let warning = "this writes a credential into the file, for whoever can read that";
             screen.warn(warning);
         }
         if self.asked.dry_run {
