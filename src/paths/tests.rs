@@ -55,11 +55,12 @@ fn a_state_directory_asked_for_by_name_holds_everything() {
             key,
             config,
             log,
+            connections,
             note,
         } = paths;
         assert_eq!(state_dir, asked);
         assert_eq!(note, None);
-        for file in [socket, lock, daemon, store, key, config, log] {
+        for file in [socket, lock, daemon, store, key, config, log, connections] {
             assert_eq!(file.parent(), Some(asked), "{}", file.display());
         }
     }

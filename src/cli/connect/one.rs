@@ -133,8 +133,7 @@ impl<'a> Connecting<'a> {
         let ours = known.map(|it| &it.ours);
         let plan = self.plan(draft.text(), ours, &entries)?;
         let sight = show::Sight {
-            client,
-            file: &self.file,
+            target: self.target(),
             scope: self.asked.file.is_none().then(|| scope(self.asked.scope)),
             mode: self.mode,
         };
