@@ -122,9 +122,10 @@ pub(super) fn put(
     if tree(&text, format)?.is_none() {
         made.push(Made::new(&[], None));
         let newline = newline(&text);
-        text = match text.ends_with('\n') || text.is_empty() {
-            true => format!("{text}{{}}{newline}"),
-            false => format!("{text}{newline}{{}}"),
+        text = if text.ends_with('\n') || text.is_empty() {
+            format!("{text}{{}}{newline}")
+        } else {
+            format!("{text}{newline}{{}}")
         };
     }
     for depth in 0..=spot.path.len() {
@@ -219,22 +220,25 @@ pub(super) fn cut(
                 text = spliced(&text, vec![Splice::swap(inside(node), held)]);
                 break;
             }
-            Some(None) => match here.split_last() {
-                Some((name, outer)) => text = cut_one(&text, format, outer, name)?,
-                None => {
-                    // The line that was made for it goes with it.
-                    let at = &node.at;
-                    let gone = match line_end(&text, at.end) {
-                        end if end == text.len() => newline_before(&text, at.start)..at.end,
-                        end => at.start..end + newline(&text[end..]).len(),
-                    };
-                    text = spliced(&text, vec![Splice::cut(gone)]);
+            Some(None) => {
+                text = match here.split_last() {
+                    Some((name, outer)) => cut_one(&text, format, outer, name)?,
+                    None => without_root(&text, &node.at),
                 }
-            },
+            }
             None => break,
         }
     }
     Ok(text)
+}
+
+/// The text without its value, and without the line that was made for it.
+fn without_root(text: &str, at: &Range<usize>) -> String {
+    let gone = match line_end(text, at.end) {
+        end if end == text.len() => newline_before(text, at.start)..at.end,
+        end => at.start..end + newline(&text[end..]).len(),
+    };
+    spliced(text, vec![Splice::cut(gone)])
 }
 
 fn cut_one(text: &str, format: Format, path: &[&str], name: &str) -> Result<String, Refused> {

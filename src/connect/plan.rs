@@ -203,7 +203,8 @@ impl<'a> Work<'a> {
                 before: None,
             });
             self.note(Operation::Add, &entry.name, None);
-            return Ok(self.after(means));
+            self.after(means);
+            return Ok(());
         };
         let known = index.filter(|&index| ours.entries[index].is_in(&present));
         if covers(&present, &wanted) {
@@ -234,7 +235,8 @@ impl<'a> Work<'a> {
             });
         }
         self.note(Operation::Replace, &entry.name, Some(present));
-        Ok(self.after(means))
+        self.after(means);
+        Ok(())
     }
 
     fn after(&mut self, means: Value) {

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use crate::api::{self, Mint, Minted, Revoke, RevokeFilter, Revoked, SessionDetail};
+use crate::cli::local;
 use crate::cli::run::Context;
 use crate::cli::start::ensure_running;
+use crate::config;
 use crate::connect::{Client, Connection, Server};
 use crate::ctl::Fault;
 use crate::model::record::SessionOrigin;
@@ -59,6 +61,10 @@ pub(super) async fn mint(
     servers: &[Server],
 ) -> Result<Fresh, Fault> {
     ensure_running(context).await?;
+    let loaded = config::load(&context.inputs());
+    let loaded = loaded.map_err(|error| local::config_fault(context, &error))?;
+    // Nobody makes it anew when it is missed, so that a quiet week must not end it.
+    let patience = loaded.config.sessions.policy.ttl;
     let name = client.facts().name;
     let request = Mint {
         upstreams: servers
@@ -68,7 +74,7 @@ pub(super) async fn mint(
         label: Some(format!("static · {name}")),
         client: Some(name.to_owned()),
         ttl_s: None,
-        idle_s: None,
+        idle_s: Some(patience.as_secs()),
         bind_pid: None,
         bind_exe: None,
         parent: None,

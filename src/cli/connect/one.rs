@@ -133,8 +133,7 @@ impl<'a> Connecting<'a> {
         let ours = known.map(|it| &it.ours);
         let plan = self.plan(draft.text(), ours, &entries)?;
         let sight = show::Sight {
-            client,
-            file: &self.file,
+            target: self.target(),
             scope: self.asked.file.is_none().then(|| scope(self.asked.scope)),
             mode: self.mode,
         };
@@ -145,7 +144,7 @@ impl<'a> Connecting<'a> {
         }
         sight.preview(context, draft.text(), &plan);
         if self.mode == Mode::Static && kept.is_none() {
-            let warning = "this writes a credential into the file, which lives until it is revoked";
+            let warning = "this writes a credential into the file, for whoever can read that";
             screen.warn(warning);
         }
         if self.asked.dry_run {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use super::place;
+use super::target::Target;
 use crate::cli::run::Context;
 use crate::connect::{Client, Connections, Mode, Operation, Plan, Scope};
 use crate::ctl::{Color, Format, Outcome, column};
@@ -19,8 +20,7 @@ const LINE: usize = 300;
 /// What is looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
-    pub(super) client: Client,
-    pub(super) file: &'a Path,
+    pub(super) target: Target<'a>,
     /// Nothing for a file that was named.
     pub(super) scope: Option<Scope>,
     pub(super) mode: Mode,
@@ -28,7 +28,7 @@ pub(super) struct Sight<'a> {
 
 impl Sight<'_> {
     fn head(&self) -> String {
-        let mut parts = vec![self.client.facts().title];
+        let mut parts = vec![self.target.client.facts().title];
         parts.extend(self.scope.map(|scope| match scope {
             Scope::User => "user scope",
             Scope::Project => "project scope",
@@ -36,7 +36,7 @@ impl Sight<'_> {
         format!(
             "{} · {} · {}",
             parts.join(" · "),
-            place::shown(self.file),
+            place::shown(self.target.file),
             self.mode.name()
         )
     }
@@ -84,10 +84,9 @@ impl Sight<'_> {
                 Some(address) => format!("points to {address}"),
                 None => "is not doorward's".to_owned(),
             };
-            let advice = if plan.ours.entries.is_empty() {
-                "take it out yourself if you do not want it"
-            } else {
-                "--replace puts doorward in its place"
+            let advice = match self.target.verb {
+                "connect" => "--replace puts doorward in its place",
+                _ => "take it out yourself if you do not want it",
             };
             let screen = &context.ctl.screen;
             screen.warn(format!("\"{name}\" {place}: kept; {advice}"));
@@ -105,7 +104,7 @@ impl Sight<'_> {
             .iter()
             .filter(|it| it.operation == Operation::Right);
         let right: Vec<_> = right.map(|it| it.name.as_str()).collect();
-        let file = place::shown(self.file);
+        let file = place::shown(self.target.file);
         if right.is_empty() {
             screen.out(format!("{file} has nothing to change"));
         } else {
@@ -124,11 +123,11 @@ impl Sight<'_> {
         if screen.format().is_json() {
             return;
         }
-        let facts = self.client.facts();
+        let facts = self.target.client.facts();
         screen.out(format!(
             "{} Wrote {} · undo: doorward disconnect {}",
             screen.tick(),
-            place::shown(self.file),
+            place::shown(self.target.file),
             facts.name
         ));
         if self.mode == Mode::Env {
@@ -144,7 +143,7 @@ impl Sight<'_> {
     pub(super) fn taken_out(&self, context: &Context) {
         let screen = &context.ctl.screen;
         if !screen.format().is_json() {
-            let file = place::shown(self.file);
+            let file = place::shown(self.target.file);
             screen.out(format!(
                 "{} Nothing of doorward's is in {file} any more",
                 screen.tick()
@@ -154,7 +153,7 @@ impl Sight<'_> {
 
     /// `doorward/connect/v1`
     pub(super) fn document(&self, plan: &Plan, written: bool) -> Value {
-        let path = self.client.facts().path;
+        let path = self.target.client.facts().path;
         let changes = plan.changes.iter().map(|change| {
             let mut at = path.to_vec();
             at.push(&change.name);
@@ -167,8 +166,8 @@ impl Sight<'_> {
         });
         json!({
             "schema": "doorward/connect/v1",
-            "client": self.client.facts().name,
-            "file": self.file,
+            "client": self.target.client.facts().name,
+            "file": self.target.file,
             "scope": self.scope.map(|scope| match scope {
                 Scope::User => "user",
                 Scope::Project => "project",

@@ -58,8 +58,7 @@ async fn undo(
     let plan = connect::disconnect(draft.text(), client.facts().format, &connection.ours)
         .map_err(|why| target.refused(why))?;
     let sight = show::Sight {
-        client,
-        file: &file,
+        target,
         scope: None,
         mode: connection.mode,
     };

@@ -52,20 +52,20 @@ fn quiet(format: Format, text: &str) -> String {
 }
 
 /// Lines that are in both texts, once in each.
-fn shared<'a>(one: &'a str, other: &str) -> Vec<&'a str> {
+fn shared<'a>(text: &'a str, other: &str) -> Vec<&'a str> {
     let once =
         |text: &str, line: &str| text.split_inclusive('\n').filter(|it| *it == line).count() == 1;
-    let lines = one.split_inclusive('\n');
+    let lines = text.split_inclusive('\n');
     lines
-        .filter(|line| line.ends_with('\n') && once(one, line) && once(other, line))
+        .filter(|line| line.ends_with('\n') && once(text, line) && once(other, line))
         .collect()
 }
 
 /// Words that are in both texts, once in each.
-fn words(one: &str, other: &str) -> Vec<String> {
+fn words(text: &str, other: &str) -> Vec<String> {
     let split = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let once = |text: &str, word: &str| text.matches(word).count() == 1;
-    let words = one.split(split);
+    let words = text.split(split);
     // Not the maps that hold servers: without them there is nothing to compare.
     let free = |word: &&str| {
         word.len() > 3
@@ -82,7 +82,7 @@ fn words(one: &str, other: &str) -> Vec<String> {
     };
     let found = words
         .filter(free)
-        .filter(|word| once(one, word) && once(other, word));
+        .filter(|word| once(text, word) && once(other, word));
     found.map(str::to_owned).collect()
 }
 

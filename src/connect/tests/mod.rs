@@ -29,7 +29,7 @@ fn entries(client: Client, mode: Mode) -> Vec<Entry> {
     .collect()
 }
 
-fn wish<'a>(client: Client, entries: &'a [Entry]) -> Wish<'a> {
+fn wish(client: Client, entries: &[Entry]) -> Wish<'_> {
     let facts = client.facts();
     Wish {
         format: facts.format,

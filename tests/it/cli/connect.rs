@@ -191,7 +191,7 @@ fn a_file_that_its_client_could_not_read_is_left_alone_and_its_place_told() {
             "goose",
             ".config/goose/config.yaml",
             "a: 'x\n",
-            "2:1",
+            "1:4",
             "YAML",
         ),
     ] {
