@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use crate::ledger::{CredentialSource, Published, SessionCell};
@@ -26,6 +27,9 @@ use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, Settle, UnknownAccount}
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
 const BROKEN_WINDOW: Duration = Duration::from_mins(1);
+/// How long after an actor its mailbox closes: its questions are dropped first, and whoever asked
+/// them would find the dead one still there.
+const LAST_RITES: Duration = Duration::from_millis(10);
 
 /// The address book of the actors; cheap to clone.
 #[derive(Clone)]
@@ -41,6 +45,7 @@ struct Inner {
     /// Held while a session takes the place of an older one.
     replacing: tokio::sync::Mutex<()>,
     waiters: AtomicU64,
+    deaths: Arc<Notify>,
 }
 
 struct Entry<A: Actor> {
@@ -89,6 +94,7 @@ impl Directory {
             sessions: Mutex::default(),
             replacing: tokio::sync::Mutex::default(),
             waiters: AtomicU64::new(1),
+            deaths: Arc::default(),
         }))
     }
 
@@ -177,7 +183,7 @@ impl Directory {
         by: EndedBy,
         reason: Option<&str>,
     ) -> Result<Ending, StoreError> {
-        loop {
+        for _ in 0..BROKEN_AFTER {
             let revoke = Revoke {
                 by,
                 reason: reason.map(ToOwned::to_owned),
@@ -186,7 +192,10 @@ impl Directory {
             if let Ok(answer) = self.session(cell).send(revoke).await {
                 return answer;
             }
+            tokio::time::sleep(LAST_RITES).await;
         }
+        let why = "the session's actor died over it again and again";
+        Err(StoreError::Backend(why.to_owned()))
     }
 
     /// The actor of a session; a new one where the old one is gone, since revoking must always be
@@ -227,12 +236,13 @@ impl Directory {
                 .get(&cell.id())
                 .is_some_and(|entry| !entry.addr.connected());
             if dead && cell.ending().is_none() {
+                warn!(session = %cell.id(), "the session's actor died; a new one takes its place");
                 let _ = self.session(&cell);
             }
         }
     }
 
-    /// Asks the actor of `account`; asks its successor once where it dies meanwhile.
+    /// Asks the actor of `account`; asks its successors where it dies meanwhile, until it is broken.
     pub async fn send<M>(
         &self,
         account: &AccountRef,
@@ -243,7 +253,7 @@ impl Directory {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        for _ in 0..2 {
+        loop {
             let addr = match self.manager(account) {
                 Manager::Here(addr) => addr,
                 Manager::Broken => return Err(DirectoryError::Broken(account.clone())),
@@ -253,12 +263,12 @@ impl Directory {
             };
             match addr.send(message()).await {
                 Ok(answer) => return Ok(answer),
+                // It died, and its successor is asked.
                 Err(MailboxError::Closed | MailboxError::Timeout) => {
-                    warn!(%account, "the account's actor died; a new one takes its place");
+                    tokio::time::sleep(LAST_RITES).await;
                 }
             }
         }
-        Err(DirectoryError::Broken(account.clone()))
     }
 
     fn manager(&self, account: &AccountRef) -> Manager {
@@ -273,6 +283,7 @@ impl Directory {
             error!(%account, "the account's actor died five times in a minute: it stays down");
             return Manager::Broken;
         }
+        warn!(%account, "the account's actor died; a new one takes its place");
         entry.addr = self.start_manager(account.clone());
         Manager::Here(entry.addr.clone())
     }
@@ -280,16 +291,51 @@ impl Directory {
     fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
         let deps = self.0.deps.clone();
         let before = lock(&self.0.leaving).remove(&account);
+        let notice = self.death_notice();
         TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
             // The default of 16 makes callers wait for each other.
             ctx.set_mailbox_capacity(4096);
-            TokenManager::new(account, deps, before)
+            TokenManager::new(account, deps, before, notice)
         })
     }
 
     fn start_session(&self, cell: Arc<SessionCell>) -> Addr<Session> {
         let deps = self.0.deps.clone();
-        Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps))
+        let notice = self.death_notice();
+        Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps, notice))
+    }
+
+    fn death_notice(&self) -> DeathNotice {
+        DeathNotice(Some(Arc::clone(&self.0.deaths)))
+    }
+
+    /// Replaces actors as they die, until it is dropped.
+    pub async fn replace_the_dead(&self) {
+        loop {
+            self.0.deaths.notified().await;
+            tokio::time::sleep(LAST_RITES).await;
+            self.look_after();
+        }
+    }
+}
+
+/// Belongs to an actor: dropped with one that did not come to stop, it lets the directory know.
+pub(super) struct DeathNotice(Option<Arc<Notify>>);
+
+impl DeathNotice {
+    /// The actor stops as it should: actix says so of one that panics as well.
+    pub(super) fn withdraw(&mut self) {
+        if !std::thread::panicking() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for DeathNotice {
+    fn drop(&mut self) {
+        if let Some(deaths) = &self.0 {
+            deaths.notify_one();
+        }
     }
 }
 

@@ -15,6 +15,13 @@ const ROLL_EVERY: u32 = 6;
 
 /// Goes on until it is dropped.
 pub(super) async fn tend(control: Control, watch: bool) {
+    tokio::join!(
+        control.directory.replace_the_dead(),
+        keep_house(&control, watch)
+    );
+}
+
+async fn keep_house(control: &Control, watch: bool) {
     let mut seen = changed_at(&control.inputs.file);
     let mut roll = Roll::new();
     for round in 1_u32.. {

@@ -1,16 +1,19 @@
 //! The daemon is killed, at every durable step and at random moments, over a real authorization
 //! server that rotates refresh tokens and takes a token that comes twice for theft.
 
+mod panics;
 mod refresh;
 mod roulette;
 mod sessions;
 mod sign_in;
+mod storms;
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use crate::support::parts::{Agent, Daemon, Part, signed_in};
+use crate::support::traffic::echo;
 
 /// What became of the sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,11 @@ impl World {
         assert!(self.daemon.try_sign_in(&self.authority), "{name}");
         assert!(self.daemon.try_echo(&self.agent), "{name}");
         After::Lost
+    }
+
+    /// What a call of the agent is answered with.
+    fn echo(&self) -> String {
+        echo(&self.daemon, &self.agent).1
     }
 
     /// Forgets what was counted.
