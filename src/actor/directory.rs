@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use crate::ledger::{CredentialSource, Published, SessionCell};
@@ -20,6 +19,7 @@ use crate::model::record::{EndedBy, Ending};
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
+use super::death::{Deaths, LAST_RITES};
 use super::session::Session;
 use super::token_manager::TokenManager;
 use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, Settle, UnknownAccount};
@@ -27,9 +27,6 @@ use super::{Abandon, Ask, Deps, Nudge, PATIENCE, Revoke, Settle, UnknownAccount}
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
 const BROKEN_WINDOW: Duration = Duration::from_mins(1);
-/// How long after an actor its mailbox closes: its questions are dropped first, and whoever asked
-/// them would find the dead one still there.
-const LAST_RITES: Duration = Duration::from_millis(10);
 
 /// The address book of the actors; cheap to clone.
 #[derive(Clone)]
@@ -45,7 +42,7 @@ struct Inner {
     /// Held while a session takes the place of an older one.
     replacing: tokio::sync::Mutex<()>,
     waiters: AtomicU64,
-    deaths: Arc<Notify>,
+    deaths: Deaths,
 }
 
 struct Entry<A: Actor> {
@@ -94,7 +91,7 @@ impl Directory {
             sessions: Mutex::default(),
             replacing: tokio::sync::Mutex::default(),
             waiters: AtomicU64::new(1),
-            deaths: Arc::default(),
+            deaths: Deaths::default(),
         }))
     }
 
@@ -291,7 +288,7 @@ impl Directory {
     fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
         let deps = self.0.deps.clone();
         let before = lock(&self.0.leaving).remove(&account);
-        let notice = self.death_notice();
+        let notice = self.0.deaths.notice();
         TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
             // The default of 16 makes callers wait for each other.
             ctx.set_mailbox_capacity(4096);
@@ -301,40 +298,15 @@ impl Directory {
 
     fn start_session(&self, cell: Arc<SessionCell>) -> Addr<Session> {
         let deps = self.0.deps.clone();
-        let notice = self.death_notice();
+        let notice = self.0.deaths.notice();
         Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps, notice))
-    }
-
-    fn death_notice(&self) -> DeathNotice {
-        DeathNotice(Some(Arc::clone(&self.0.deaths)))
     }
 
     /// Replaces actors as they die, until it is dropped.
     pub async fn replace_the_dead(&self) {
         loop {
-            self.0.deaths.notified().await;
-            tokio::time::sleep(LAST_RITES).await;
+            self.0.deaths.next().await;
             self.look_after();
-        }
-    }
-}
-
-/// Belongs to an actor: dropped with one that did not come to stop, it lets the directory know.
-pub(super) struct DeathNotice(Option<Arc<Notify>>);
-
-impl DeathNotice {
-    /// The actor stops as it should: actix says so of one that panics as well.
-    pub(super) fn withdraw(&mut self) {
-        if !std::thread::panicking() {
-            self.0 = None;
-        }
-    }
-}
-
-impl Drop for DeathNotice {
-    fn drop(&mut self) {
-        if let Some(deaths) = &self.0 {
-            deaths.notify_one();
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
 
-use super::directory::DeathNotice;
+use super::death::DeathNotice;
 use super::{Deps, Revoke};
 
 /// The longest sleep between two looks: wall clocks jump, and timers do not know.

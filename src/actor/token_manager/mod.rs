@@ -27,7 +27,7 @@ use crate::oauth::Authority;
 use crate::store::StoreError;
 
 use super::account::AccountStatus;
-use super::directory::DeathNotice;
+use super::death::DeathNotice;
 use super::sign_in::SignIn;
 use super::{Deps, Settle};
 
