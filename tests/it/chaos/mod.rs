@@ -122,3 +122,18 @@ fn living(daemon: &Daemon) -> Vec<Value> {
     let sessions = listed["items"].as_array().expect("a list").iter();
     sessions.map(|one| one["id"].clone()).collect()
 }
+
+/// `fail` is empty unless its feature is on, and only the tests' own dependency turns it on.
+#[test]
+fn no_other_build_than_that_of_the_tests_has_failpoints() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let (build, tests) = manifest
+        .split_once("[dev-dependencies]")
+        .expect("two parts");
+    assert!(build.contains("\nfail = \"0.5\"\n"), "no feature of it");
+    assert!(!build.contains("failpoints") && tests.contains("failpoints"));
+    assert!(
+        !manifest.contains("fail/failpoints"),
+        "nor through a feature of ours"
+    );
+}
