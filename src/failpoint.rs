@@ -1,6 +1,6 @@
 //! Places at which a test ends the process, as `kill -9` does, or lets it panic. They are code only
 //! in builds that have the dependencies of the tests, which turn the feature `failpoints` of the
-//! crate `fail` on: in every other build [`here!`] is nothing, and [`arm`] does nothing.
+//! crate `fail` on: in every other build `here!` is nothing, and [`arm`] does nothing.
 //!
 //! A test names them in the variable `FAILPOINTS` of a daemon: `return` kills, `panic` panics, and
 //! `2*off->return` lets two pass before.

@@ -20,6 +20,7 @@ use crate::model::session::Grant;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
+use super::death::{Deaths, LAST_RITES};
 use super::login::{LoginOptions, LoginStarted};
 use super::session::Session;
 use super::token_manager::TokenManager;
@@ -45,6 +46,7 @@ struct Inner {
     /// Held while a session is minted.
     minting: tokio::sync::Mutex<()>,
     waiters: AtomicU64,
+    deaths: Deaths,
 }
 
 struct Entry<A: Actor> {
@@ -93,6 +95,7 @@ impl Directory {
             sessions: Mutex::default(),
             minting: tokio::sync::Mutex::default(),
             waiters: AtomicU64::new(1),
+            deaths: Deaths::default(),
         }))
     }
 
@@ -181,7 +184,7 @@ impl Directory {
         by: EndedBy,
         reason: Option<&str>,
     ) -> Result<Ending, StoreError> {
-        loop {
+        for _ in 0..BROKEN_AFTER {
             let revoke = Revoke {
                 by,
                 reason: reason.map(ToOwned::to_owned),
@@ -190,7 +193,10 @@ impl Directory {
             if let Ok(answer) = self.session(cell).send(revoke).await {
                 return answer;
             }
+            tokio::time::sleep(LAST_RITES).await;
         }
+        let why = "the session's actor died over it again and again";
+        Err(StoreError::Backend(why.to_owned()))
     }
 
     /// Lets a session reach what `grant` says; it is durable when this returns.
@@ -241,12 +247,13 @@ impl Directory {
                 .get(&cell.id())
                 .is_some_and(|entry| !entry.addr.connected());
             if dead && cell.ending().is_none() {
+                warn!(session = %cell.id(), "the session's actor died; a new one takes its place");
                 let _ = self.session(&cell);
             }
         }
     }
 
-    /// Asks the actor of `account`; asks its successor once where it dies meanwhile.
+    /// Asks the actor of `account`; asks its successors where it dies meanwhile, until it is broken.
     pub async fn send<M>(
         &self,
         account: &AccountRef,
@@ -257,7 +264,7 @@ impl Directory {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        for _ in 0..2 {
+        loop {
             let addr = match self.manager(account) {
                 Manager::Here(addr) => addr,
                 Manager::Broken => return Err(DirectoryError::Broken(account.clone())),
@@ -267,12 +274,12 @@ impl Directory {
             };
             match addr.send(message()).await {
                 Ok(answer) => return Ok(answer),
+                // It died, and its successor is asked.
                 Err(MailboxError::Closed | MailboxError::Timeout) => {
-                    warn!(%account, "the account's actor died; a new one takes its place");
+                    tokio::time::sleep(LAST_RITES).await;
                 }
             }
         }
-        Err(DirectoryError::Broken(account.clone()))
     }
 
     fn manager(&self, account: &AccountRef) -> Manager {
@@ -287,6 +294,7 @@ impl Directory {
             error!(%account, "the account's actor died five times in a minute: it stays down");
             return Manager::Broken;
         }
+        warn!(%account, "the account's actor died; a new one takes its place");
         entry.addr = self.start_manager(account.clone());
         Manager::Here(entry.addr.clone())
     }
@@ -294,16 +302,26 @@ impl Directory {
     fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
         let deps = self.0.deps.clone();
         let before = lock(&self.0.leaving).remove(&account);
+        let notice = self.0.deaths.notice();
         TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
             // The default of 16 makes callers wait for each other.
             ctx.set_mailbox_capacity(4096);
-            TokenManager::new(account, deps, before)
+            TokenManager::new(account, deps, before, notice)
         })
     }
 
     fn start_session(&self, cell: Arc<SessionCell>) -> Addr<Session> {
         let deps = self.0.deps.clone();
-        Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps))
+        let notice = self.0.deaths.notice();
+        Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps, notice))
+    }
+
+    /// Replaces actors as they die, until it is dropped.
+    pub async fn replace_the_dead(&self) {
+        loop {
+            self.0.deaths.next().await;
+            self.look_after();
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::oauth::Authority;
 use crate::store::{Store, StoreError};
 
 pub mod account;
+mod death;
 pub mod directory;
 pub mod login;
 pub mod pending;

@@ -17,6 +17,7 @@ use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
 
+use super::death::DeathNotice;
 use super::{Deps, Regrant, Revoke};
 
 /// The longest sleep between two looks: wall clocks jump, and timers do not know.
@@ -26,12 +27,13 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(30);
 pub struct Session {
     cell: Arc<SessionCell>,
     deps: Deps,
+    notice: DeathNotice,
 }
 
 impl Session {
     /// The keeper of `cell`.
-    pub fn new(cell: Arc<SessionCell>, deps: Deps) -> Self {
-        Self { cell, deps }
+    pub(super) fn new(cell: Arc<SessionCell>, deps: Deps, notice: DeathNotice) -> Self {
+        Self { cell, deps, notice }
     }
 
     /// Waits for the end of the process that the session is bound to.
@@ -103,6 +105,10 @@ impl Session {
 
 impl Actor for Session {
     type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.notice.withdraw();
+    }
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // The keeper of a session that has ended is there for a second revocation only.

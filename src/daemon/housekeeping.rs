@@ -15,6 +15,13 @@ const ROLL_EVERY: u32 = 6;
 
 /// Goes on until it is dropped.
 pub(super) async fn tend(control: Control, watch: bool, log: PathBuf) {
+    tokio::join!(
+        control.directory.replace_the_dead(),
+        keep_house(&control, watch, &log)
+    );
+}
+
+async fn keep_house(control: &Control, watch: bool, log: &Path) {
     let mut seen = changed_at(&control.inputs.file);
     let mut roll = Roll::new();
     for round in 1_u32.. {
@@ -23,7 +30,7 @@ pub(super) async fn tend(control: Control, watch: bool, log: PathBuf) {
         if round.is_multiple_of(ROLL_EVERY) {
             write_roll(&control.directory, &mut roll).await;
             purge(&control.directory).await;
-            let log = log.clone();
+            let log = log.to_owned();
             // It may have to copy some megabytes. Nothing depends on its end.
             actix_rt::task::spawn_blocking(move || super::log::bound(&log));
         }

@@ -154,6 +154,26 @@ impl Store {
         self.records(move |records| records.put_grant(&grant)).await
     }
 
+    /// Keeps a sign-in in the place of the one whose refresh token is `stored`, if that is still
+    /// there. Nobody waits for it: for what is dropped on the way, in its turn like any other job.
+    pub fn replace_grant_unattended(&self, stored: Option<RefreshToken>, grant: GrantRecord) {
+        let job: Job = Box::new(move |open| {
+            let Some(records) = open.records.as_mut() else {
+                return;
+            };
+            match records.replace_grant(stored.as_ref(), &grant) {
+                Ok(kept) => {
+                    tracing::warn!(account = %grant.account, kept, "a refresh was salvaged");
+                }
+                Err(error) => {
+                    tracing::error!(account = %grant.account, %error, "a refreshed sign-in is lost");
+                }
+            }
+        });
+        // A store that is closed takes nothing any more.
+        let _ = self.jobs.send(job);
+    }
+
     /// Notes, durably, that the refresh token of `account` is about to be presented.
     pub async fn begin_refresh(
         &self,

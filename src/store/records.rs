@@ -75,6 +75,20 @@ impl Records {
         Err(StoreError::NotKept)
     }
 
+    /// Puts `grant` in the place of the one with this refresh token; tells whether that was there.
+    pub(super) fn replace_grant(
+        &mut self,
+        stored: Option<&RefreshToken>,
+        grant: &GrantRecord,
+    ) -> Result<bool, StoreError> {
+        let held: Option<GrantRecord> = self.get(GRANTS, &grant.account.to_string())?;
+        let same = held.is_some_and(|held| held.refresh.as_ref() == stored);
+        if same {
+            self.put_grant(grant)?;
+        }
+        Ok(same)
+    }
+
     pub(super) fn begin_refresh(
         &mut self,
         account: &AccountRef,

@@ -4,6 +4,7 @@
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
+use super::salvage::Salvage;
 use super::{Held, TokenManager, identity_of};
 use crate::failpoint;
 use crate::ledger::Published;
@@ -24,38 +25,55 @@ impl TokenManager {
         let grant = self.grant.clone();
         failpoint::here!("refresh.call");
         debug!(account = %self.account, attempt, "refreshing");
-        ctx.spawn(call.into_actor(self).map(move |result, act, ctx| {
-            failpoint::here!("refresh.answer");
-            let now = act.deps.clock.now();
-            if epoch != act.machine.epoch() {
-                act.discard(grant, result, ctx);
-                return;
+        let (clock, presented) = (self.deps.clock.clone(), grant.clone());
+        let mut salvage = self.salvage.take().or_else(|| {
+            let stored = grant.as_ref()?.refresh.clone();
+            Some(Salvage::new(self.deps.store.clone(), stored))
+        });
+        let call = async move {
+            let result = call.await;
+            if let (Some(salvage), Some(presented)) = (&mut salvage, presented)
+                && let Some(brought) = brought(presented, &result, clock.now())
+            {
+                salvage.hold(brought);
             }
-            let event = match result {
-                Ok(tokens) => {
-                    let issued = tokens.received.min(now);
-                    let expires = tokens.expires_in.map(|life| issued.plus(life));
-                    let rotated = tokens.refresh.is_some();
-                    act.take(&tokens, issued, expires);
-                    Event::Refreshed {
-                        epoch,
-                        issued,
-                        expires,
-                        rotated,
+            (result, salvage)
+        };
+        ctx.spawn(
+            call.into_actor(self)
+                .map(move |(result, salvage), act, ctx| {
+                    failpoint::here!("refresh.answer");
+                    let now = act.deps.clock.now();
+                    if epoch != act.machine.epoch() {
+                        Salvage::release(salvage);
+                        act.discard(grant, result, ctx);
+                        return;
                     }
-                }
-                Err(failure) => {
-                    warn!(account = %act.account, %failure, "refresh failed");
-                    if let RefreshFailure::RotatedOnly { refresh, .. } = &failure
-                        && let Some(grant) = &mut act.grant
-                    {
-                        grant.refresh = Some(refresh.clone());
-                    }
-                    Event::Failed { epoch, failure }
-                }
-            };
-            act.event(event, ctx);
-        }));
+                    act.salvage = salvage;
+                    let event = match result {
+                        Ok(tokens) => {
+                            let rotated = tokens.refresh.is_some();
+                            let (issued, expires) = act.take(tokens, now);
+                            Event::Refreshed {
+                                epoch,
+                                issued,
+                                expires,
+                                rotated,
+                            }
+                        }
+                        Err(failure) => {
+                            warn!(account = %act.account, %failure, "refresh failed");
+                            if let RefreshFailure::RotatedOnly { refresh, .. } = &failure
+                                && let Some(grant) = &mut act.grant
+                            {
+                                grant.refresh = Some(refresh.clone());
+                            }
+                            Event::Failed { epoch, failure }
+                        }
+                    };
+                    act.event(event, ctx);
+                }),
+        );
     }
 
     /// A refresh that ended after a sign-out: nobody may go on holding what it brought.
@@ -81,25 +99,15 @@ impl TokenManager {
         }
     }
 
-    /// Takes new tokens into custody; a missing refresh token means "keep the one there is".
-    fn take(&mut self, tokens: &NewTokens, issued: Timestamp, expires: Option<Timestamp>) {
+    /// Takes new tokens into custody; tells when they were issued and when they end.
+    fn take(&mut self, tokens: NewTokens, now: Timestamp) -> (Timestamp, Option<Timestamp>) {
+        let (issued, expires) = life_of(&tokens, now);
+        self.grant = self.grant.take().map(|grant| renewed(grant, &tokens, now));
         self.held = Some(Held {
-            access: tokens.access.clone(),
+            access: tokens.access,
             issued,
         });
-        if let Some(grant) = &mut self.grant {
-            if let Some(refresh) = &tokens.refresh {
-                grant.refresh = Some(refresh.clone());
-            }
-            if let Some(scopes) = &tokens.scopes {
-                grant.scopes.clone_from(scopes);
-            }
-            if tokens.identity.is_some() {
-                grant.identity.clone_from(&tokens.identity);
-            }
-            grant.refreshed = issued;
-            grant.expires = expires;
-        }
+        (issued, expires)
     }
 
     /// The same for a sign-in, whose grant is durable already.
@@ -112,6 +120,7 @@ impl TokenManager {
         let (issued, expires) = (grant.refreshed, grant.expires);
         let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
         self.held = Some(Held { access, issued });
+        Salvage::release(self.salvage.take());
         // A refresh never tells the slot: it goes on with a sign-in.
         self.slot.signed_in(identity_of(&grant));
         self.grant = Some(grant);
@@ -134,19 +143,26 @@ impl TokenManager {
         };
         grant.generation = generation;
         let (store, grant) = (self.deps.store.clone(), grant.clone());
-        let account = self.account.clone();
+        let salvage = self.salvage.take();
         let write = async move {
             let kept = store.put_grant(grant).await;
             failpoint::here!("refresh.committed");
-            kept
+            (kept, salvage)
         };
-        self.then(write, ctx, move |result| match result {
-            Ok(()) => Event::Saved { epoch, generation },
-            Err(error) => {
-                warn!(%account, %error, "the refreshed sign-in is not saved yet");
-                Event::SaveFailed { epoch, generation }
-            }
-        });
+        ctx.spawn(write.into_actor(self).map(move |(kept, salvage), act, ctx| {
+            let event = match kept {
+                Ok(()) => {
+                    Salvage::release(salvage);
+                    Event::Saved { epoch, generation }
+                }
+                Err(error) => {
+                    warn!(account = %act.account, %error, "the refreshed sign-in is not saved yet");
+                    act.salvage = act.salvage.take().or(salvage);
+                    Event::SaveFailed { epoch, generation }
+                }
+            };
+            act.event(event, ctx);
+        }));
     }
 
     pub(super) fn publish(
@@ -187,5 +203,44 @@ impl TokenManager {
             }
             Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
         }
+    }
+}
+
+/// When tokens that came by `now` were issued, and when they end.
+fn life_of(tokens: &NewTokens, now: Timestamp) -> (Timestamp, Option<Timestamp>) {
+    let issued = tokens.received.min(now);
+    (issued, tokens.expires_in.map(|life| issued.plus(life)))
+}
+
+/// What is to be stored of an answer, if anything is.
+fn brought(
+    grant: GrantRecord,
+    result: &Result<NewTokens, RefreshFailure>,
+    now: Timestamp,
+) -> Option<GrantRecord> {
+    match result {
+        Ok(tokens) => {
+            let mut renewed = renewed(grant, tokens, now);
+            renewed.generation = renewed.generation.next();
+            Some(renewed)
+        }
+        Err(RefreshFailure::RotatedOnly { refresh, .. }) => Some(GrantRecord {
+            refresh: Some(refresh.clone()),
+            ..grant
+        }),
+        Err(_) => None,
+    }
+}
+
+/// The grant with what a refresh brought; a missing refresh token means "keep the one there is".
+fn renewed(grant: GrantRecord, tokens: &NewTokens, now: Timestamp) -> GrantRecord {
+    let (refreshed, expires) = life_of(tokens, now);
+    GrantRecord {
+        refresh: tokens.refresh.clone().or(grant.refresh),
+        scopes: tokens.scopes.clone().unwrap_or(grant.scopes),
+        identity: tokens.identity.clone().or(grant.identity),
+        refreshed,
+        expires,
+        ..grant
     }
 }

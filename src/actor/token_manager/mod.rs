@@ -27,12 +27,16 @@ use crate::oauth::Authority;
 use crate::store::StoreError;
 
 use super::account::AccountStatus;
+use super::death::DeathNotice;
 use super::sign_in::SignIn;
 use super::{Deps, Settle};
 
 mod custody;
 mod handlers;
 mod origin;
+mod salvage;
+
+use salvage::Salvage;
 
 /// An access token as it came.
 pub(super) struct Held {
@@ -52,18 +56,25 @@ pub struct TokenManager {
     pub(super) grant: Option<GrantRecord>,
     pub(super) sign_in: SignIn,
     held: Option<Held>,
+    salvage: Option<Salvage>,
     slot: Arc<Slot>,
     published: Option<Arc<Published>>,
     waiters: HashMap<u64, oneshot::Sender<Answer>>,
     settling: Vec<oneshot::Sender<()>>,
     before: Option<Addr<Self>>,
     wake: Option<SpawnHandle>,
+    notice: DeathNotice,
 }
 
 impl TokenManager {
     /// The manager of `account`; what is stored of it is loaded before the first message, and
     /// not `before` another manager of it, which was told to stop, has written its last.
-    pub fn new(account: AccountRef, deps: Deps, before: Option<Addr<Self>>) -> Self {
+    pub(super) fn new(
+        account: AccountRef,
+        deps: Deps,
+        before: Option<Addr<Self>>,
+        notice: DeathNotice,
+    ) -> Self {
         let config = deps.config.load();
         let upstream = config.upstreams.get(&account.upstream).cloned();
         let (policy, retry) = policies(&deps);
@@ -77,12 +88,14 @@ impl TokenManager {
             grant: None,
             sign_in: SignIn::default(),
             held: None,
+            salvage: None,
             slot,
             published: None,
             waiters: HashMap::new(),
             settling: Vec::new(),
             before,
             wake: None,
+            notice,
             deps,
         }
     }
@@ -317,6 +330,7 @@ impl TokenManager {
 
     /// Forgets the credential that was published, after a sign-out.
     fn drop_credential(&mut self) {
+        Salvage::release(self.salvage.take());
         self.held = None;
         self.published = None;
     }
@@ -343,6 +357,10 @@ fn policies(deps: &Deps) -> (TokenPolicy, RetryPolicy) {
 
 impl Actor for TokenManager {
     type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.notice.withdraw();
+    }
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if !self.is_managed() {

@@ -1,16 +1,19 @@
 //! The daemon is killed, at every durable step and at random moments, over a real authorization
 //! server that rotates refresh tokens and takes a token that comes twice for theft.
 
+mod panics;
 mod refresh;
 mod roulette;
 mod sessions;
 mod sign_in;
+mod storms;
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use crate::support::parts::{Agent, Daemon, Part, signed_in};
+use crate::support::traffic::echo;
 
 /// What became of the sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,11 @@ impl World {
         After::Lost
     }
 
+    /// What a call of the agent is answered with.
+    fn echo(&self) -> String {
+        echo(&self.daemon, &self.agent).1
+    }
+
     /// Forgets what was counted.
     fn forget(&self) {
         self.authority.tell("/clear", &json!({}));
@@ -113,4 +121,19 @@ fn living(daemon: &Daemon) -> Vec<Value> {
     assert_eq!(code, 0, "{listed}");
     let sessions = listed["items"].as_array().expect("a list").iter();
     sessions.map(|one| one["id"].clone()).collect()
+}
+
+/// `fail` is empty unless its feature is on, and only the tests' own dependency turns it on.
+#[test]
+fn no_other_build_than_that_of_the_tests_has_failpoints() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let (build, tests) = manifest
+        .split_once("[dev-dependencies]")
+        .expect("two parts");
+    assert!(build.contains("\nfail = \"0.5\"\n"), "no feature of it");
+    assert!(!build.contains("failpoints") && tests.contains("failpoints"));
+    assert!(
+        !manifest.contains("fail/failpoints"),
+        "nor through a feature of ours"
+    );
 }

@@ -36,7 +36,10 @@ impl Exchange {
         let length = body.len();
         let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n");
         for (name, value) in fields {
-            head += &format!("{name}: {value}\r\n");
+            head += name;
+            head += ": ";
+            head += value;
+            head += "\r\n";
         }
         write!(stream, "{head}content-length: {length}\r\n\r\n{body}").ok()?;
         let mut answer = Vec::new();

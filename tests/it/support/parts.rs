@@ -55,6 +55,11 @@ impl Part {
         Self::start("resource_server.mjs", &config)
     }
 
+    /// An MCP server that asks nobody for a token.
+    pub(crate) fn unprotected_server() -> Self {
+        Self::start("resource_server.mjs", &json!({"protected": false}))
+    }
+
     /// A call of the control side.
     pub(crate) fn tell(&self, path: &str, body: &Value) -> Value {
         Exchange::post(&format!("{}{path}", self.control), body).json()
