@@ -26,6 +26,7 @@ mod scenarios;
 mod streaming;
 mod support;
 mod tls;
+mod transparent;
 mod transport;
 mod trial;
 mod upstreams;
