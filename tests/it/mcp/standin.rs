@@ -226,8 +226,8 @@ fn pain_05_a_call_that_waits_shows_signs_of_life_and_goes_out_with_the_sign_in()
             .agent
             .request("POST", "/u/up", &fields, &call.to_string()),
     );
-    let head = wire.head().expect("an answer");
-    assert_eq!(head.field("content-type"), Some("text/event-stream"));
+    let answered = wire.head().expect("an answer");
+    assert_eq!(answered.field("content-type"), Some("text/event-stream"));
     let mut heard = String::new();
     for _ in 0..3 {
         let chunk = wire.chunk().expect("whole").expect("a sign of life");
@@ -341,7 +341,7 @@ fn pain_44_the_list_never_vanishes() {
     scene.up.all_seen();
 
     scene.agent.slot("up").retract();
-    scene.agent.clock.advance(Duration::from_secs(60));
+    scene.agent.clock.advance(Duration::from_mins(1));
     // For the agent that knows it, and for one that has just begun.
     for session in [session, scene.greet()] {
         let again = scene.post(&session, TOOLS);

@@ -40,21 +40,20 @@ fn pain_12_the_sdks_begin_signed_out_and_go_on_after_the_sign_in() {
 fn pain_13_the_sdks_go_on_whatever_restarts_in_the_middle() {
     let (authority, upstream, mut daemon) = signed_in(&json!({}));
     let mut clients = Sdk::all_idle(&daemon);
-    let mut all = |what: &str| {
+    let mut all_go_on = || {
         for client in &mut clients {
             client.does("call 2");
             client.does("list");
         }
-        println!("{what}: all went on");
     };
-    all("at first");
+    all_go_on();
     restart(&mut daemon);
-    all("the daemon was restarted");
+    all_go_on();
     // What was known of the sessions is known to the new one: it can open them anew.
     upstream.tell("/end-sessions", &json!({}));
-    all("the server lost its sessions");
+    all_go_on();
     restart(&mut daemon);
-    all("both");
+    all_go_on();
     assert_eq!(authority.count("authorization_code_grants"), 1);
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn first(
     }
     let mut named = Some(named);
     match forward::ready(worker, request, &mut call, body, &mut named).await {
-        Ok(_) => Ok(there(&call, one)),
+        Ok(()) => Ok(there(&call, one)),
         Err(_) => Err(call),
     }
 }
@@ -141,7 +141,7 @@ pub(super) fn outage(
     call: Call,
     body: Outbound,
     response: &Response<ResponseBody>,
-) -> Result<HttpResponse, (Call, Outbound)> {
+) -> Result<HttpResponse, Box<Call>> {
     let why = format!("it answers {}", response.status());
     let problem = problem(&call, Code::UpstreamUnreachable).because(why);
     let named = Named::of(worker, request, &call).ok().flatten();
@@ -158,7 +158,7 @@ pub(super) fn outage(
         Some([one]) if scene.stands_for(one) => scene.standing_answer(one),
         _ => None,
     };
-    answered.ok_or((scene.call, scene.body))
+    answered.ok_or(Box::new(scene.call))
 }
 
 /// Answers a request that met trouble.
