@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::message::Message;
 use super::wire::{self, NoAnswer};
 use super::{Daemon, Options};
-use crate::api::{self, AccountState, Mint, Minted, UpstreamDetail};
+use crate::api::{self, Mint, Minted};
 use crate::ctl::Fault;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::SessionOrigin;
@@ -79,22 +79,6 @@ impl Link {
     pub(super) async fn prepare(&self) -> Result<(), Fault> {
         self.base(true).await?;
         self.credential().await.map(|_| ())
-    }
-
-    /// What a person has to do before anything can work, if that is so now.
-    pub(super) async fn needs_a_person(&self) -> Option<String> {
-        let path = api::path::upstream(self.upstream());
-        let detail: UpstreamDetail = self.daemon.control().get(&path).await.ok()?;
-        let asked = |account: &&api::Account| {
-            account.reference() == self.upstream() || account.name == self.upstream()
-        };
-        let account = detail.items.iter().find(asked)?;
-        if account.state != AccountState::Login {
-            return None;
-        }
-        let trouble = account.problem.as_ref()?;
-        let fix = trouble.fix.as_deref().unwrap_or_default();
-        Some(format!("{}: {}. Next: {fix}", trouble.what, trouble.why))
     }
 
     /// The address of the daemon.

@@ -123,9 +123,6 @@ impl Talk {
         *self.place.borrow_mut() = Place::default();
         *self.last_event.borrow_mut() = None;
         *self.absence.borrow_mut() = None;
-        if let Some(why) = self.link.needs_a_person().await {
-            return self.be_absent(&message, why).await;
-        }
         match self.exchange(&message, HANDSHAKE_PATIENCE).await {
             Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
             Ok(End::Forgotten(_)) => {
@@ -177,7 +174,7 @@ impl Talk {
     }
 
     /// While the server cannot be had, tries again and again; tells the agent when it is there.
-    /// Every attempt waits in the daemon for a sign-in, so that one heals at once.
+    /// A missing sign-in is not among what is mended here: the daemon stands in for that itself.
     pub(super) async fn mend(&self) {
         loop {
             self.absent.notified().await;

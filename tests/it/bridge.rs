@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::away::signed_out;
 use crate::support::parts::{Daemon, Part, signed_in};
 use crate::support::raw::{self, Upstream, Wire};
 
@@ -189,11 +190,7 @@ fn wait_for_the_real_lists(pipe: &mut Pipe) {
 
 #[test]
 fn pain_12_an_agent_that_starts_before_the_sign_in_has_its_tools_right_after_it() {
-    let authority = Part::authorization_server(&json!({}));
-    let upstream = Part::resource_server(&authority);
-    let daemon = Daemon::start();
-    let (code, _) = daemon.run(&["upstream", "add", "ev", &upstream.url]);
-    assert_eq!(code, 0);
+    let (authority, _upstream, daemon) = signed_out();
     let mut agents: Vec<_> = (0..3).map(|_| Pipe::open(&daemon, "ev")).collect();
     for pipe in &mut agents {
         let hello = pipe.shake_hands();

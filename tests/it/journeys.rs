@@ -56,7 +56,7 @@ fn pain_05_one_sign_in_heals_every_session_that_waits() {
         (code, &status["upstreams"][0]["state"]),
         (4, &json!("login"))
     );
-    let lists = daemon.call(&agents[0], "ping", &json!({}));
+    let lists = daemon.call(&agents[0], "logging/setLevel", &json!({"level": "info"}));
     assert!(lists.body.contains("login_required"), "{}", lists.body);
     daemon.sign_in(&authority, "ev");
     for agent in &agents {

@@ -37,6 +37,7 @@ mod streaming;
 mod support;
 mod tenants;
 mod tls;
+mod transparent;
 mod transport;
 mod trial;
 mod unattended;

@@ -81,7 +81,7 @@ pub(super) async fn forward(
         Ok(answered) if standin::is_outage(&call, &answered.response) => {
             match standin::outage(worker, request, call, body, &answered.response) {
                 Ok(answer) => answer,
-                Err((call, _)) => answer(worker, request, call, answered, None),
+                Err(call) => answer(worker, request, *call, answered, None),
             }
         }
         Ok(answered) => {

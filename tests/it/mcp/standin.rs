@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward::model::fault::{CredentialError, LoginReason};
 use doorward::model::session::Grant;
-use doorward::web::routes::{KeepAlive, RouteSpec};
+use doorward::web::routes::{KeepAlive, RouteSpec, SignInTold};
 use serde_json::{Value, json};
 
 use super::server::{CALL, HELLO, INITIALIZED, Ways};
@@ -133,6 +133,8 @@ fn pain_12_an_agent_that_begins_signed_out_goes_on_when_somebody_signs_in() {
         assert_eq!(told.json()["result"]["isError"], true);
         let text = told.json()["result"]["content"][0]["text"].to_string();
         assert!(text.contains("doorward login up"), "{text}");
+        // Only who asks for the way gets the link.
+        assert_eq!(text.contains("/login/up?t="), call == SIGN_IN, "{text}");
     }
     assert!(!scene.up.was_asked());
 
@@ -224,8 +226,8 @@ fn pain_05_a_call_that_waits_shows_signs_of_life_and_goes_out_with_the_sign_in()
             .agent
             .request("POST", "/u/up", &fields, &call.to_string()),
     );
-    let head = wire.head().expect("an answer");
-    assert_eq!(head.field("content-type"), Some("text/event-stream"));
+    let answered = wire.head().expect("an answer");
+    assert_eq!(answered.field("content-type"), Some("text/event-stream"));
     let mut heard = String::new();
     for _ in 0..3 {
         let chunk = wire.chunk().expect("whole").expect("a sign of life");
@@ -305,6 +307,11 @@ fn a_session_that_waits_is_for_its_own_agent_only() {
     assert_eq!(refused.status(), 404);
     assert_eq!(refused.json()["error"]["data"]["code"], "mcp_session");
     assert!(!refused.text().contains("tools\""));
+    // And for nobody once it has ended: agents shake hands again on 404.
+    assert_eq!(scene.ask(&session, "DELETE", "", "").status(), 202);
+    let gone = scene.post(&session, TOOLS);
+    assert_eq!((gone.status(), &gone.json()["id"]), (404, &json!("t")));
+    assert!(!scene.up.was_asked());
 }
 
 #[test]
@@ -334,7 +341,7 @@ fn pain_44_the_list_never_vanishes() {
     scene.up.all_seen();
 
     scene.agent.slot("up").retract();
-    scene.agent.clock.advance(Duration::from_secs(60));
+    scene.agent.clock.advance(Duration::from_mins(1));
     // For the agent that knows it, and for one that has just begun.
     for session in [session, scene.greet()] {
         let again = scene.post(&session, TOOLS);
@@ -374,4 +381,73 @@ fn an_answer_that_is_listened_to_is_passed_on_as_it_is() {
         let again = agent.post(TOOLS);
         assert_eq!(again.json()["result"]["tools"], json!([]), "{kind}");
     }
+}
+
+#[test]
+fn px_url_elicitation_optin() {
+    let able = json!({"elicitation": {"url": {}}});
+    let hello = |capabilities: &Value| {
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities});
+        json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string()
+    };
+    let call = |scene: &Absent, capabilities: &Value| {
+        let welcome = scene.agent.post(&hello(capabilities));
+        let session = welcome.field("mcp-session-id").expect("one").to_owned();
+        (scene.post(&session, CALL).json(), session)
+    };
+    let off = Absent::set(|_| {});
+    assert_eq!(call(&off, &able).0["result"]["isError"], true);
+    let scene = Absent::set(|spec| spec.sign_in = SignInTold::Elicited);
+    assert_eq!(call(&scene, &json!({})).0["result"]["isError"], true);
+    let (asked, session) = call(&scene, &able);
+    assert_eq!(
+        (&asked["id"], &asked["error"]["code"]),
+        (&json!(7), &json!(-32042))
+    );
+    let message = asked["error"]["message"].as_str().expect("words");
+    assert!(message.contains("doorward login up") && !message.contains("?t="));
+    let question = &asked["error"]["data"]["elicitations"][0];
+    assert_eq!(question["url"], "http://127.0.0.1:5177/login/up?t=x");
+    let id = question["elicitationId"].as_str().expect("an id");
+    // The agent hears when it is done.
+    let mut wire = scene.listen(&session);
+    scene.ways().lost = answer("405 Method Not Allowed", "", "");
+    scene.sign_in();
+    let news = wire.chunk().expect("whole").expect("news");
+    let news = String::from_utf8(news).expect("text");
+    assert!(
+        news.contains("notifications/elicitation/complete") && news.contains(id),
+        "{news}"
+    );
+    assert_eq!(scene.post(&session, CALL).json()["result"], json!({}));
+}
+
+#[test]
+fn px_url_elicitation_optin_in_the_stateless_revision() {
+    let scene = Absent::set(|spec| spec.sign_in = SignInTold::Elicited);
+    let mut call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+        "name": "x",
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}},
+        },
+    }});
+    let asked = scene.agent.post(&call.to_string()).json();
+    assert_eq!(asked["result"]["resultType"], "input_required");
+    let question = &asked["result"]["inputRequests"]["sign_in"]["params"];
+    assert_eq!(question["url"], "http://127.0.0.1:5177/login/up?t=x");
+    // It answers too early: it is told, and not asked again.
+    let plain = call.clone();
+    call["params"]["requestState"] = asked["result"]["requestState"].clone();
+    call["params"]["inputResponses"] = json!({"sign_in": {"action": "accept"}});
+    let told = scene.agent.post(&call.to_string()).json();
+    assert_eq!(told["result"]["isError"], true);
+    scene.sign_in();
+    let answered = scene.agent.post(&call.to_string()).json();
+    assert_eq!(answered["result"], json!({}));
+    assert_eq!(
+        scene.up.seen().json(),
+        plain,
+        "the server hears nothing of it"
+    );
 }

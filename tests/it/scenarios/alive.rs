@@ -6,29 +6,9 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::json;
 
-use crate::support::parts::{Daemon, Part, signed_in};
+use crate::support::away::{restart, signed_out};
+use crate::support::parts::signed_in;
 use crate::support::sdk::Sdk;
-
-/// A daemon that knows a server nobody has signed in to, and holds no call.
-fn signed_out() -> (Part, Part, Daemon) {
-    let authority = Part::authorization_server(&json!({}));
-    let upstream = Part::resource_server(&authority);
-    let mut daemon = Daemon::start();
-    let (code, added) = daemon.run(&["upstream", "add", "ev", &upstream.url]);
-    assert_eq!(code, 0, "{added}");
-    let path = daemon.state().join("config.toml");
-    let config = std::fs::read_to_string(&path).expect("text");
-    std::fs::write(&path, config + "\n[login]\nhold = \"0s\"\n").expect("a file");
-    restart(&mut daemon);
-    (authority, upstream, daemon)
-}
-
-/// A restart as a person makes it.
-fn restart(daemon: &mut Daemon) {
-    assert_eq!(daemon.run(&["down"]).0, 0);
-    daemon.forget();
-    daemon.serve();
-}
 
 #[test]
 fn pain_12_the_sdks_begin_signed_out_and_go_on_after_the_sign_in() {
@@ -60,21 +40,20 @@ fn pain_12_the_sdks_begin_signed_out_and_go_on_after_the_sign_in() {
 fn pain_13_the_sdks_go_on_whatever_restarts_in_the_middle() {
     let (authority, upstream, mut daemon) = signed_in(&json!({}));
     let mut clients = Sdk::all_idle(&daemon);
-    let mut all = |what: &str| {
+    let mut all_go_on = || {
         for client in &mut clients {
             client.does("call 2");
             client.does("list");
         }
-        println!("{what}: all went on");
     };
-    all("at first");
+    all_go_on();
     restart(&mut daemon);
-    all("the daemon was restarted");
+    all_go_on();
     // What was known of the sessions is known to the new one: it can open them anew.
     upstream.tell("/end-sessions", &json!({}));
-    all("the server lost its sessions");
+    all_go_on();
     restart(&mut daemon);
-    all("both");
+    all_go_on();
     assert_eq!(authority.count("authorization_code_grants"), 1);
 }
 
@@ -113,6 +92,7 @@ fn pain_12_the_rust_sdk_begins_signed_out_and_goes_on_whatever_happens() {
         .enable_all()
         .build()
         .expect("a runtime");
+    let _inside = runtime.enter();
     let transport = StreamableHttpClientTransport::from_config(config);
     let client = runtime.block_on(().serve(transport)).expect("a handshake");
     let call = || {

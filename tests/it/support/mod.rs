@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod alone;
+pub(crate) mod away;
 pub(crate) mod chaos;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;

@@ -350,9 +350,11 @@ mod tests {
     }
 
     proptest! {
+        // Each step writes a megabyte.
+        #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
         fn what_is_kept_is_bounded_and_every_list_ends(
-            steps in proptest::collection::vec((0_u8..100, 0_u8..100, 0_usize..64), 0..120),
+            steps in proptest::collection::vec((0_u8..100, 0_u8..100, 0_usize..128), 0..30),
         ) {
             let mut answers = Answers::default();
             for (cursor, next, size) in steps {

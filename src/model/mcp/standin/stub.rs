@@ -56,7 +56,7 @@ fn list(list: List, params: &Value, upstream: &str, why: &str) -> Value {
         List::Tools => json!([{
             "name": TOOL,
             "description": format!(
-                "The tools of {upstream} are not available yet. {why} \
+                "The tools of {upstream} are not available yet. {why}. \
                  Call this to see whether that has changed."
             ),
             "inputSchema": { "type": "object", "properties": {} },
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn told(method: &str, params: &Value) -> Option<Value> {
-        result(method, params, "linear", "Sign in: doorward login linear.")
+        result(method, params, "linear", "Sign in: doorward login linear")
     }
 
     #[test]

@@ -19,9 +19,10 @@ use crate::model::mcp::standin::{Absence, Part, Wanted, Wants, part};
 pub(super) async fn held(scene: Scene, wants: Vec<Wants>) -> HttpResponse {
     let until = Instant::now() + scene.call.route.spec.hold;
     let asks_for_it = wants.iter().any(|one| one.wanted == Wanted::SignIn);
-    let link = match asks_for_it {
-        true => link(&scene.worker, &scene.call.route).await,
-        false => None,
+    let link = if asks_for_it {
+        link(&scene.worker, &scene.call.route).await
+    } else {
+        None
     };
     let kept = Kept::of(&scene, &wants);
     let work = async move {
@@ -54,7 +55,7 @@ async fn go_on(mut scene: Scene, wants: &[Wants]) -> HttpResponse {
             &mut scene.named,
         );
         return match ready.await {
-            Ok(_) => there(&scene.call, one),
+            Ok(()) => there(&scene.call, one),
             Err(trouble) => scene.refuse_for(trouble),
         };
     }

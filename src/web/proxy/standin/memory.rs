@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_ENCODING;
 use http::{Response, StatusCode};
 
 use super::super::super::AgentState;
@@ -45,10 +45,9 @@ impl Tap {
         }
         let fields = response.headers();
         let events = is_event_stream(fields);
-        let kind = fields.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        let json = kind.is_some_and(|kind| kind.starts_with(b"application/json"))
-            && !fields.contains_key(CONTENT_ENCODING);
-        (events || json).then(|| {
+        // What is neither JSON nor events in clear text is found out when it is read.
+        let clear = !fields.contains_key(CONTENT_ENCODING);
+        clear.then(|| {
             Box::new(Self {
                 state: Arc::clone(&worker.state),
                 route: Arc::clone(&call.route),

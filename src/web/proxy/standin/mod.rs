@@ -37,11 +37,14 @@ pub(super) use memory::{Tap, is_first, question};
 const LINK: Duration = Duration::from_secs(5);
 /// How the ids of sessions begin that were opened here.
 const OURS: &str = "dw-";
+/// How long they are.
+const LENGTH: usize = 35;
 
 /// Whether a request names a session that may have been opened here.
 pub(super) fn is_ours(request: &HttpRequest) -> bool {
     let named = request.headers().get(&ASKED);
-    named.is_some_and(|id| id.as_bytes().starts_with(OURS.as_bytes()))
+    let bytes = named.map(LocalValue::as_bytes);
+    bytes.is_some_and(|id| id.len() == LENGTH && id.starts_with(OURS.as_bytes()))
 }
 
 /// A request whose server cannot be asked.
@@ -63,8 +66,14 @@ pub(super) async fn first(
     mut call: Call,
     body: &mut Outbound,
 ) -> Result<HttpResponse, Call> {
-    let Ok(Some(named)) = Named::of(worker, request, &call) else {
-        return Err(call);
+    let named = match Named::of(worker, request, &call) {
+        Ok(Some(named)) => named,
+        Ok(None) => {
+            // Its server never knew it: whoever it is shakes hands again then.
+            let gone = Trouble::from(problem(&call, Code::McpSession));
+            return Ok(forward::refuse(&call, gone, &Asked::of(body.bytes())));
+        }
+        Err(_) => return Err(call),
     };
     if !named.session.stood_in {
         return Err(call);
@@ -96,7 +105,7 @@ pub(super) async fn first(
     }
     let mut named = Some(named);
     match forward::ready(worker, request, &mut call, body, &mut named).await {
-        Ok(_) => Ok(there(&call, one)),
+        Ok(()) => Ok(there(&call, one)),
         Err(_) => Err(call),
     }
 }
@@ -132,7 +141,7 @@ pub(super) fn outage(
     call: Call,
     body: Outbound,
     response: &Response<ResponseBody>,
-) -> Result<HttpResponse, (Call, Outbound)> {
+) -> Result<HttpResponse, Box<Call>> {
     let why = format!("it answers {}", response.status());
     let problem = problem(&call, Code::UpstreamUnreachable).because(why);
     let named = Named::of(worker, request, &call).ok().flatten();
@@ -149,7 +158,7 @@ pub(super) fn outage(
         Some([one]) if scene.stands_for(one) => scene.standing_answer(one),
         _ => None,
     };
-    answered.ok_or((scene.call, scene.body))
+    answered.ok_or(Box::new(scene.call))
 }
 
 /// Answers a request that met trouble.

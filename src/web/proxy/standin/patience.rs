@@ -137,7 +137,7 @@ pub(super) async fn patient(work: Work, kept: Kept) -> HttpResponse {
         count: 1,
         now: true,
     };
-    events(stream::unfold(start, |stage| stage.next()), id)
+    events(stream::unfold(start, Stage::next), id)
 }
 
 enum Stage {
@@ -216,9 +216,8 @@ async fn pass(answer: HttpResponse, kept: &Kept) -> Step {
         return first.map(|chunk| (chunk, Stage::Passing(body)));
     }
     let status = answer.status();
-    let bytes = match to_bytes_limited(answer.into_body(), LONGEST).await {
-        Ok(Ok(bytes)) => bytes,
-        _ => return Some((Err(Unfinished), Stage::Over)),
+    let Ok(Ok(bytes)) = to_bytes_limited(answer.into_body(), LONGEST).await else {
+        return Some((Err(Unfinished), Stage::Over));
     };
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let all: Vec<_> = match body {
