@@ -100,7 +100,7 @@ async fn exchange(
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
     let (mut replayed, mut repaired) = (false, false);
-    let mut held = None;
+    let mut waits_until = None;
     loop {
         let Some(content) = body.next() else {
             return Err(unrepeatable(call).into());
@@ -158,7 +158,8 @@ async fn exchange(
                 drain(response).await;
                 drop(running);
                 let state = &worker.state;
-                let more = step_up::signed_in_again(state, call, kind, used, &scopes, &mut held);
+                let until = &mut waits_until;
+                let more = step_up::signed_in_again(state, call, kind, used, &scopes, until);
                 proof = Proof::Held(more.await?);
                 running = turn(call, kind).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
