@@ -65,10 +65,11 @@ pub(super) async fn signed_in_again(
 
 fn needed(call: &Call, scopes: &str) -> Problem {
     let account = call.route.account();
-    let mut command = format!("doorward login {account} --force");
-    if !scopes.trim().is_empty() {
-        command += &format!(" --add-scopes {}", argument(scopes));
-    }
+    let more = match argument(scopes) {
+        none if none.is_empty() => none,
+        list => format!(" --add-scopes {list}"),
+    };
+    let command = format!("doorward login {account} --force{more}");
     problem(call, Code::ScopeNeeded)
         .with("scopes", scopes)
         .next_step(command)
