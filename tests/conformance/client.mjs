@@ -1,6 +1,6 @@
 // The client side: doorward as the client of the suite's servers.
 //
-//   node client.mjs [--short] [--table FILE] [SCENARIO…]
+//   node client.mjs [--short] [--stable] [--table FILE] [SCENARIO…]
 
 import { join } from 'node:path';
 
@@ -11,9 +11,9 @@ import { HERE } from './lib/suites.mjs';
 import { options } from './lib/options.mjs';
 import { clientTable, replace } from './lib/tables.mjs';
 
-const { short, table, only, width } = options(process.argv.slice(2));
-let all = await scenarios('client', short);
-if (only.length > 0) all = all.filter(({ scenario }) => only.includes(scenario));
+const asked = options(process.argv.slice(2));
+const { table, only, width } = asked;
+const all = await scenarios('client', asked);
 
 const command = `${process.execPath} ${join(HERE, 'driver.mjs')}`;
 const results = await spread(all, width, async (entry) => {
@@ -23,4 +23,4 @@ const results = await spread(all, width, async (entry) => {
   return result;
 });
 if (table) await replace(table, 'client', clientTable(results));
-process.exitCode = await judge('client', results, { whole: only.length === 0 && !short });
+process.exitCode = await judge('client', results, asked);

@@ -1,7 +1,7 @@
 // The server side: the suite against one server, bare and behind doorward. Every check must give
 // the same result in both.
 //
-//   node server.mjs [--short] [--table FILE] [SCENARIO…]
+//   node server.mjs [--short] [--stable] [--table FILE] [SCENARIO…]
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -16,9 +16,9 @@ import { scenarios } from './lib/scenarios.mjs';
 import { HERE } from './lib/suites.mjs';
 import { replace, table as rows } from './lib/tables.mjs';
 
-const { short, table, only, width } = options(process.argv.slice(2));
-let all = await scenarios('server', short);
-if (only.length > 0) all = all.filter(({ scenario }) => only.includes(scenario));
+const asked = options(process.argv.slice(2));
+const { table, only, width } = asked;
+const all = await scenarios('server', asked);
 
 const fixture = spawn(process.execPath, [join(HERE, 'fixture.mjs')], {
   stdio: ['pipe', 'pipe', 'ignore'],
@@ -54,7 +54,7 @@ try {
   }
   const word = ({ passed, marks }) => `${passed ? 'same' : 'differs'} (${marks.behind})`;
   if (table) await replace(table, 'server', rows(results, 'server', word));
-  process.exitCode = await judge('server', results, { whole: only.length === 0 && !short });
+  process.exitCode = await judge('server', results, asked);
 } finally {
   await daemon?.stop();
   forwarder.stop();

@@ -171,7 +171,7 @@ async fn exchange(
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
     let (mut replayed, mut repaired) = (false, false);
-    let mut held_until = None;
+    let mut waits_until = None;
     loop {
         let Some(content) = body.next() else {
             return Err(unrepeatable(call).into());
@@ -228,8 +228,8 @@ async fn exchange(
                 Box::pin(drain(response)).await;
                 drop(running);
                 let (state, kind) = (&worker.state, Asked::of(body.bytes()).kind());
-                let more =
-                    step_up::signed_in_again(state, call, kind, used, &scopes, &mut held_until);
+                let until = &mut waits_until;
+                let more = step_up::signed_in_again(state, call, kind, used, &scopes, until);
                 proof = Proof::Held(Box::pin(more).await?);
                 running = turn(call, body, call.route.begin()).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;

@@ -58,7 +58,53 @@ pub(super) async fn signed_in_again(
             return Ok(held);
         }
         if timeout_at(until, changed).await.is_err() {
-            return Err(problem(call, Code::ScopeNeeded).with("scopes", scopes));
+            return Err(needed(call, scopes));
+        }
+    }
+}
+
+fn needed(call: &Call, scopes: &str) -> Problem {
+    let account = call.route.account();
+    let more = match argument(scopes) {
+        none if none.is_empty() => none,
+        list => format!(" --add-scopes {list}"),
+    };
+    let command = format!("doorward login {account} --force{more}");
+    problem(call, Code::ScopeNeeded)
+        .with("scopes", scopes)
+        .next_step(command)
+}
+
+/// Scopes as one argument that a shell takes as it is: agents and people run what they are told,
+/// and the upstream chose these words.
+fn argument(scopes: &str) -> String {
+    let words: Vec<&str> = scopes.split_ascii_whitespace().collect();
+    let list = words.join(",");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/,@+=".contains(c);
+    if list.chars().all(plain) {
+        return list;
+    }
+    format!("'{}'", list.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oc_stepup_command_can_be_run_as_it_stands() {
+        for (scopes, shown) in [
+            ("write", "write"),
+            ("a:write  b", "a:write,b"),
+            (
+                "https://x.example/auth/y openid",
+                "https://x.example/auth/y,openid",
+            ),
+            ("a;reboot b", "'a;reboot,b'"),
+            ("$(id)", "'$(id)'"),
+            ("it's", "'it'\\''s'"),
+        ] {
+            assert_eq!(argument(scopes), shown);
         }
     }
 }

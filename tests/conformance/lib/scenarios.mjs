@@ -30,7 +30,21 @@ const SHORT = {
   server: ['dns-rebinding-protection', 'tools-call-with-progress', 'server-sse-multiple-streams'],
 };
 
-export async function scenarios(role, short) {
+/** `suite`: of the stable line, what the newer one demands for the revision that both know. */
+export async function scenarios(role, { short, suite, only }) {
+  const all = await every(role);
+  const known = ({ revision, counts }) =>
+    revision === '2025-03-26' || (revision === '2025-11-25' && counts === 'required');
+  const of = suite === 'stable' ? all.filter(known).map((one) => ({ ...one, suite })) : all;
+  const named = only.length > 0 ? of.filter(({ scenario }) => only.includes(scenario)) : of;
+  const wanted = ({ scenario, revision }) =>
+    SHORT[role].includes(scenario) &&
+    // Once is enough: the newest revision that has it.
+    !named.some((other) => other.scenario === scenario && other.revision > revision);
+  return short ? named.filter(wanted) : named;
+}
+
+async function every(role) {
   const all = [];
   for (const revision of REVISIONS) {
     const file = join(SUITES.current.folder, 'requirements', `${revision}.yaml`);
@@ -48,9 +62,5 @@ export async function scenarios(role, short) {
       all.push({ scenario, role, counts: 'fallback', revision: '2025-03-26', suite: 'current' });
     }
   }
-  const wanted = ({ scenario, revision }) =>
-    SHORT[role].includes(scenario) &&
-    // Once is enough: the newest revision that has it.
-    !all.some((other) => other.scenario === scenario && other.revision > revision);
-  return short ? all.filter(wanted) : all;
+  return all;
 }
