@@ -7,6 +7,7 @@ mod failures;
 mod flight;
 mod history;
 mod resource;
+mod unattended;
 mod world;
 
 fn at(seconds: u64) -> Timestamp {
