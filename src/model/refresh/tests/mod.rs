@@ -8,6 +8,7 @@ mod flight;
 mod history;
 mod nights;
 mod resource;
+mod unattended;
 mod world;
 
 fn at(seconds: u64) -> Timestamp {
