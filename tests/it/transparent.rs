@@ -40,8 +40,9 @@ const SESSION: [(&str, &str, &str); 7] = [
 
 /// What a gateway may change of a request: whose it is, where it goes, and that it passed.
 const REQUEST: [&str; 4] = ["host", "authorization", "via", "connection"];
-/// And of an answer: what tells who it came through.
-const ANSWER: [&str; 3] = ["x-request-id", "doorward-origin", "connection"];
+/// And of an answer: what tells who it came through, and when where that was not said (RFC 9110
+/// section 6.6.1).
+const ANSWER: [&str; 4] = ["x-request-id", "doorward-origin", "connection", "date"];
 
 fn server() -> Upstream {
     Upstream::answering(|request| {
@@ -101,8 +102,7 @@ fn fields(message: &Message, but: &[&str]) -> Vec<(String, String)> {
 fn px_a_healthy_session_is_the_same_with_and_without_the_daemon() {
     let (alone, behind) = (server(), server());
     let agent = Agent::before(behind.url("/mcp"));
-    let direct: Wire = Wire::connect(alone.address);
-    let mut direct = direct;
+    let mut direct = Wire::connect(alone.address);
     for (method, more, body) in SESSION {
         let through = agent.ask(method, "/u/up", more, body);
         let plain = agent.request(method, "/mcp", more, body);
