@@ -39,7 +39,8 @@ pub(super) fn spell(text: &str) -> String {
     called.map_or_else(|| text.to_owned(), |invocation| invocation.spell(text))
 }
 
-fn message_of(problem: &Problem) -> String {
+/// What is told of a problem, with the commands spelled as this daemon was started.
+pub(super) fn message_of(problem: &Problem) -> String {
     spell(&problem.message())
 }
 

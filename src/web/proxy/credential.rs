@@ -67,12 +67,14 @@ pub(super) async fn obtain(
             Err(error) => error,
         };
         let worth_waiting = match kind {
-            // It is answered meanwhile, and waits as what it is.
-            _ if route.spec.keeps_alive() => false,
+            // It is answered by somebody else meanwhile.
+            Some(Kind::Handshake) if route.spec.keeps_alive() => false,
             Some(Kind::Handshake) => !matches!(error, CredentialError::TimedOut),
-            // A person may be signing in right now, and a network is often back in a moment; an
-            // outage of a server seldom ends in a minute.
-            _ => matches!(error, CredentialError::LoginRequired(_)) || is_offline(&error),
+            // A network is often back in a moment; an outage of a server seldom ends in a minute.
+            _ if is_offline(&error) => true,
+            // A person may be signing in right now; that is waited for with signs of life, where
+            // those are wanted.
+            _ => !route.spec.keeps_alive() && matches!(error, CredentialError::LoginRequired(_)),
         };
         if patience.is_zero() || !worth_waiting {
             return Err(error);

@@ -18,7 +18,7 @@ fn pain_12_the_sdks_begin_signed_out_and_go_on_after_the_sign_in() {
         assert_eq!(client.does("list")["tools"], 1, "the stub");
         let told = client.tries("call");
         let words = told["errors"][0]["message"].to_string();
-        assert!(words.contains("doorward login ev"), "{told}");
+        assert!(words.contains(&daemon.typed("login ev")), "{told}");
     }
     assert_eq!(upstream.count("post"), 0);
     daemon.sign_in(&authority, "ev");
@@ -108,7 +108,7 @@ fn pain_12_the_rust_sdk_begins_signed_out_and_goes_on_whatever_happens() {
     let tools = || runtime.block_on(client.list_all_tools()).expect("a list");
     assert_eq!(tools()[0].name, "sign_in");
     let (failed, text) = call();
-    assert!(failed && text.contains("doorward login ev"), "{text}");
+    assert!(failed && text.contains(&daemon.typed("login ev")), "{text}");
     daemon.sign_in(&authority, "ev");
     let works = || {
         let (_, text) = call();

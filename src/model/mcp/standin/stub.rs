@@ -88,7 +88,7 @@ pub fn unsigned(why: &str, link: Option<&str>) -> Value {
 /// What a call of the stand-in is told when it is not needed any more.
 pub fn over(upstream: &str) -> Value {
     let text = format!("{upstream} is there now: list its tools again and use those.");
-    json!({ "content": [{ "type": "text", "text": text }] })
+    json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }] })
 }
 
 /// The revision that is agreed on: the one that was asked for where it exists, else the newest

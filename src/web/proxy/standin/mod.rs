@@ -265,7 +265,7 @@ impl Scene {
             url: &link,
             id: &id,
         };
-        let body = asked.answer(one, &self.problem.message());
+        let body = asked.answer(one, &respond::message_of(&self.problem));
         let ok = actix_web::http::StatusCode::OK;
         Some(respond::json(ok, &body, self.call.id))
     }
@@ -289,7 +289,7 @@ impl Scene {
             .filter(|((one, _), _)| one.is_answered())
             .map(|((one, part), message)| match (&one.wanted, link) {
                 (Wanted::SignIn, Some(_)) => {
-                    let said = standin::unsigned(&self.problem.message(), link);
+                    let said = standin::unsigned(&respond::message_of(&self.problem), link);
                     result(&one.id, said)
                 }
                 _ => self.one_answer(one, part, message),
@@ -365,7 +365,7 @@ impl Scene {
 
     fn stub(&self, one: &Wants) -> Option<Value> {
         let upstream = self.call.route.account().to_string();
-        let why = self.problem.message();
+        let why = respond::message_of(&self.problem);
         standin::result(&one.method, &one.params, &upstream, &why)
     }
 

@@ -79,7 +79,7 @@ impl Kept {
             every: scene.call.route.spec.comment_after,
             ids: answered.map(|one| one.id.clone()).collect(),
             progress: wants.iter().find_map(Wants::progress).cloned(),
-            waits_for: scene.problem().message(),
+            waits_for: respond::message_of(scene.problem()),
             cuts: Cuts {
                 session: scene.call.session.as_ref().map(|cell| cell.ended().clone()),
                 daemon: scene.worker.stop.over.clone(),
