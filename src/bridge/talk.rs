@@ -214,7 +214,9 @@ impl Talk {
                 Err(problem) => problem,
             };
             let not_sent = lost.code() == Code::NotRunning;
-            if Instant::now() >= until || !(not_sent || message.may_repeat()) {
+            // Trying again helps against what passes, and a file stays wrong until it is mended.
+            let lasts = matches!(lost.code(), Code::ConfigInvalid | Code::RemoteBindRefused);
+            if lasts || Instant::now() >= until || !(not_sent || message.may_repeat()) {
                 return Err(lost);
             }
             sleep(pause).await;
