@@ -183,8 +183,14 @@ fn masked(line: &str) -> String {
         .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
         .collect();
     let lower = clean.to_ascii_lowercase();
-    let secretive = SECRETIVE.iter().any(|word| lower.contains(word));
-    if !secretive || lower.contains("endpoint") {
+    let secretive =
+        SECRETIVE.iter().any(|word| lower.contains(word)) && !lower.contains("endpoint");
+    // `http://user:password@proxy`
+    let names_somebody = |rest: &str| {
+        let authority = rest.split(['/', '"', '\'']).next().unwrap_or_default();
+        authority.contains('@')
+    };
+    if !secretive && !lower.split("://").skip(1).any(names_somebody) {
         return clean;
     }
     let mut quote = None;
@@ -205,4 +211,23 @@ fn masked(line: &str) -> String {
 
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_shown_without_it() {
+        for line in [
+            "proxy = \"http://u:canary@proxy.corp:3128\"",
+            "token_endpoint = \"https://u:canary@as.example/token\"",
+            "client_secret = 'canary'",
+        ] {
+            assert!(!masked(line).contains("canary"), "{}", masked(line));
+            assert_eq!(masked(line).len(), line.len());
+        }
+        let harmless = "token_endpoint = \"https://as.example/token?for=me@example.org\"";
+        assert_eq!(masked(harmless), harmless);
+    }
 }

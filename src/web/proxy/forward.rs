@@ -1,24 +1,19 @@
-//! Sending a request on, at most twice, and turning what comes back into an answer.
+//! Sending a request on, with all that may have to be waited for or made good before an answer.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
-use actix_web::http::header as local;
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::super::respond;
 use super::super::routes::{RouteAuth, Running, SignInTold};
 use super::admit::Call;
-use super::body::{AgentBody, Cuts, Opening};
+use super::answer::{Answered, answer, fail, refuse};
 use super::mcp::{self, Name, Named};
 use super::message::{Asked, Kind};
 use super::repair::{self, LAST_EVENT};
@@ -26,25 +21,19 @@ use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::resume::{self, Resume};
 use super::standin::Tap;
-use super::trouble::{
-    Trouble, invalid, no_body, no_credential, problem, redirected, transport_trouble, unrepeatable,
-};
+use super::trouble::{Trouble, no_body, no_credential, problem, transport_trouble, unrepeatable};
 use super::{Worker, challenge, credential, passthrough, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::id::Generation;
-use crate::model::route;
 use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
 
-/// The longest body of a refused answer that is read so that its connection can be used again.
-const SMALL: u64 = 64 << 10;
 /// How long a handshake waits for its turn, beside the time that it may wait for a credential.
 const HANDSHAKE_TURN: Duration = Duration::from_secs(2);
+/// The longest body of a refused answer that is read so that its connection can be used again.
+const SMALL: u64 = 64 << 10;
 /// How long that may take.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// What the values of an answer's fields need together, commonly.
-const COMMON_VALUES: usize = 256;
 
 /// Forwards an admitted call.
 pub(super) async fn forward(
@@ -125,29 +114,6 @@ pub(super) async fn ready(
     let proof = proof(worker, request, call, body).await?;
     repair::prepare(worker, request, call, named, &proof).await?;
     Ok(())
-}
-
-/// Tells trouble, in the shape that it asks for.
-pub(super) fn refuse(call: &Call, trouble: Trouble, asked: &Asked) -> HttpResponse {
-    match trouble {
-        Trouble::Told(problem) => fail(call, &problem, asked),
-        Trouble::NotAuthenticated(problem) => {
-            count_error(call);
-            respond::not_authenticated(&problem, call.id)
-        }
-        Trouble::Unauthorized(problem) => {
-            count_error(call);
-            respond::unauthorized(&problem, call.id)
-        }
-    }
-}
-
-/// What an exchange brought.
-struct Answered {
-    response: Response<ResponseBody>,
-    running: Running,
-    /// Of requests for streams: how to open the stream again.
-    resume: Option<Resume>,
 }
 
 async fn exchange(
@@ -332,116 +298,5 @@ pub(super) async fn drain(response: Response<ResponseBody>) {
     if body.length().is_some_and(|length| length <= SMALL) {
         let reading = async { while let Some(Ok(_)) = body.next().await {} };
         let _ = tokio::time::timeout(DRAIN, reading).await;
-    }
-}
-
-/// The answer as the agent gets it.
-fn answer(
-    worker: &Worker,
-    request: &HttpRequest,
-    call: Call,
-    answered: Answered,
-    tap: Option<Box<Tap>>,
-) -> HttpResponse {
-    let (head, body) = answered.response.into_parts();
-    if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
-        return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
-    }
-    let refused = head.status == StatusCode::UNAUTHORIZED;
-    if refused && !matches!(call.route.spec.auth, RouteAuth::Passthrough { .. }) {
-        // An upstream that is said to need no credential wants one.
-        let problem = problem(&call, Code::UpstreamRejected)
-            .because("it wants a credential, and none is configured")
-            .next_step("set `auth` of this upstream in the config");
-        return fail(&call, &problem, &Asked::Unknown);
-    }
-    if head.status.is_client_error() || head.status.is_server_error() {
-        count_error(&call);
-    }
-    let Ok(status) = actix_web::http::StatusCode::from_u16(head.status.as_u16()) else {
-        return fail(
-            &call,
-            &invalid(&call, "its status is out of range"),
-            &Asked::Unknown,
-        );
-    };
-    let events = is_event_stream(&head.headers);
-    let daemon = if events && request.method() == actix_web::http::Method::GET {
-        &worker.stop.begun
-    } else {
-        &worker.stop.over
-    };
-    let id = call.id;
-    let body_has_no_length = body.length().is_none();
-    let content = if body.is_finished() {
-        BoxBody::new(Bytes::new())
-    } else {
-        BoxBody::new(AgentBody::new(
-            body,
-            Opening {
-                cuts: Cuts {
-                    session: call.session.as_ref().map(|cell| cell.ended().clone()),
-                    daemon: daemon.clone(),
-                },
-                comment_after: call.route.spec.comment_after,
-                give_up: call.route.spec.idle_timeout.filter(|_| !events),
-                session: call.session,
-                open: call.open,
-                running: answered.running,
-                // What has a length cannot be more than that.
-                resume: answered.resume.filter(|_| events && body_has_no_length),
-                events,
-                tap,
-            },
-        ))
-    };
-    let mut answer = HttpResponse::with_body(status, content);
-    copy_fields(&head.headers, answer.headers_mut());
-    respond::mark_forwarded(answer.headers_mut(), id);
-    answer
-}
-
-fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
-    let named = route::named_by_connection(
-        from.get_all(http::header::CONNECTION)
-            .iter()
-            .map(HeaderValue::as_bytes),
-    );
-    // One allocation for all values in the place of one for each.
-    let mut values = BytesMut::with_capacity(COMMON_VALUES);
-    for (name, value) in from {
-        let name = name.as_str();
-        if !route::to_agent(name) || named.contains(name) {
-            continue;
-        }
-        values.extend_from_slice(value.as_bytes());
-        if let (Ok(name), Ok(value)) = (
-            local::HeaderName::from_bytes(name.as_bytes()),
-            local::HeaderValue::from_maybe_shared(values.split().freeze()),
-        ) {
-            to.append(name, value);
-        }
-    }
-}
-
-/// Whether comments can be put between the events of this body: it is a stream of events, and its
-/// bytes are not encoded.
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let events = kind.is_some_and(|kind| {
-        kind.get(..17)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    });
-    events && !headers.contains_key(CONTENT_ENCODING)
-}
-
-fn fail(call: &Call, problem: &Problem, asked: &Asked) -> HttpResponse {
-    count_error(call);
-    respond::rpc(problem, asked, call.id)
-}
-
-fn count_error(call: &Call) {
-    if let Some(cell) = &call.session {
-        cell.add_error();
     }
 }

@@ -19,6 +19,7 @@ pub(super) use admit::died;
 pub(super) use trouble::transport_problem;
 
 mod admit;
+mod answer;
 mod body;
 mod challenge;
 mod credential;

@@ -15,8 +15,9 @@ use tracing::{info, warn};
 
 use super::Worker;
 use super::admit::Call;
+use super::answer::is_event_stream;
 use super::credential;
-use super::forward::{drain, is_event_stream};
+use super::forward::drain;
 use super::mcp::{Name, Named, SESSION, epoch};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};

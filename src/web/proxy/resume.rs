@@ -17,8 +17,8 @@ use tracing::debug;
 
 use super::super::routes::RouteEntry;
 use super::Worker;
+use super::answer::is_event_stream;
 use super::credential;
-use super::forward::is_event_stream;
 use super::mcp::{Named, SESSION, epoch};
 use super::repair::{LAST_EVENT, REVISION};
 use super::request::Proof;

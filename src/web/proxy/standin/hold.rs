@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::super::AgentState;
 use super::super::super::routes::RouteEntry;
-use super::super::{credential, forward};
+use super::super::{answer, credential, forward};
 use super::patience::{Kept, patient};
 use super::{Scene, link, there};
 use crate::model::catalogue::Problem;
@@ -66,7 +66,7 @@ async fn go_on(mut scene: Scene, wants: &[Wants]) -> HttpResponse {
 impl Scene {
     fn refuse_for(self, trouble: super::Trouble) -> HttpResponse {
         let asked = super::Asked::of(self.body.bytes());
-        forward::refuse(&self.call, trouble, &asked)
+        answer::refuse(&self.call, trouble, &asked)
     }
 
     /// What the person is waited for with.

@@ -12,7 +12,7 @@ use super::super::super::AgentState;
 use super::super::super::routes::{RouteAuth, RouteEntry};
 use super::super::Worker;
 use super::super::admit::Call;
-use super::super::forward::is_event_stream;
+use super::super::answer::is_event_stream;
 use super::super::replay::Outbound;
 use crate::model::mcp::Epoch;
 use crate::model::mcp::standin::{LONGEST_KEPT, Question, Topic, result_of};

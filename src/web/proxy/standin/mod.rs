@@ -19,7 +19,7 @@ use super::mcp::{ASKED, Named, agent};
 use super::message::{Asked, Message};
 use super::replay::Outbound;
 use super::trouble::{Trouble, problem};
-use super::{Worker, forward};
+use super::{Worker, answer, forward};
 use crate::ledger::News;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::is_hello;
@@ -71,7 +71,7 @@ pub(super) async fn first(
         Ok(None) => {
             // Its server never knew it: whoever it is shakes hands again then.
             let gone = Trouble::from(problem(&call, Code::McpSession));
-            return Ok(forward::refuse(&call, gone, &Asked::of(body.bytes())));
+            return Ok(answer::refuse(&call, gone, &Asked::of(body.bytes())));
         }
         Err(_) => return Err(call),
     };
@@ -175,7 +175,7 @@ pub(super) async fn take_over(
             let absence = Absence::of(problem.code()).unwrap_or(Absence::Passing);
             (problem, absence)
         }
-        trouble => return forward::refuse(&call, trouble, &Asked::of(body.bytes())),
+        trouble => return answer::refuse(&call, trouble, &Asked::of(body.bytes())),
     };
     let named = Named::of(worker, request, &call).ok().flatten();
     let scene = Scene {
@@ -373,6 +373,6 @@ impl Scene {
     fn refuse(self) -> HttpResponse {
         let asked = Asked::of(self.body.bytes());
         let trouble = Trouble::Told(Box::new(self.problem));
-        forward::refuse(&self.call, trouble, &asked)
+        answer::refuse(&self.call, trouble, &asked)
     }
 }
