@@ -40,8 +40,10 @@ pub(super) async fn overview(context: &Context) -> Outcome {
     screen.out(screen.spell(
         "doorward signs in to remote MCP servers once, for every agent.\n\n\
          \x20 doorward login https://mcp.example.com/mcp    sign in\n\
-         \x20 doorward session mint                         a credential for an agent\n\n\
-         Then point the agent at http://127.0.0.1:5177/u/NAME. More: doorward help",
+         \x20 doorward run -- claude                        an agent with a session of its own\n\
+         \x20 doorward connect claude                       or its configuration, once for all\n\
+         \x20 doorward session mint                         or a credential, for any other agent\n\n\
+         Without any account: doorward demo. More: doorward help",
     ));
     Ok(0)
 }
