@@ -55,8 +55,10 @@ async function person(daemon, args) {
 
 /** The command that an answer tells the person to run, as arguments of `login`. */
 function told(text) {
+  // The command names this daemon's own state directory, which the person's does anyhow.
   const fix =
-    /"fix\\*":\\*"doorward login ([^"\\]+)/.exec(text) ?? /Next: doorward login ([^"\\\n]+)/.exec(text);
+    /"fix\\*":\\*"doorward (?:--\S+ \S+ )*login ([^"\\]+)/.exec(text) ??
+    /Next: doorward (?:--\S+ \S+ )*login ([^"\\\n]+)/.exec(text);
   return fix?.[1].trim().split(/ +/);
 }
 
