@@ -90,7 +90,8 @@ async function main() {
     const credential = await daemon.mint();
     const core = CORE[scenario];
     if (core) return await core({ url: endpoint, credential, revision, context });
-    if (scenario.startsWith('auth/')) await person(daemon, ['up']);
+    // A client of its own signs in by itself.
+    if ((auth().kind ?? 'oauth') === 'oauth') await person(daemon, ['up']);
     const client = await persistently(daemon, () => connect(endpoint, credential, { revision }));
     await persistently(daemon, () => client.listTools());
     await persistently(daemon, () => client.callTool({ name: 'test-tool', arguments: {} }));
