@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::object;
+use super::{data_of_events, object};
 
 /// The longest `initialize` that is kept.
 const LONGEST_HELLO: usize = 16 << 10;
@@ -51,20 +51,13 @@ impl Welcome {
         message.get("error").map(|_| Self::Refused)
     }
 
-    /// Reads an answer that comes as a stream of events (WHATWG HTML §9.2.6), as soon as there is
+    /// Reads an answer that comes as a stream of events, as soon as there is
     /// enough of it. What comes before the answer is not for it.
     pub fn of_events(stream: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(stream);
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        // What follows the last blank line is not complete.
-        let (whole, _) = text.rsplit_once("\n\n")?;
-        whole.split("\n\n").find_map(|event| {
-            let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
-            let data: Vec<_> = lines
-                .map(|line| line.strip_prefix(' ').unwrap_or(line))
-                .collect();
-            Self::of_json(data.join("\n").as_bytes())
-        })
+        let events = data_of_events(stream);
+        events
+            .iter()
+            .find_map(|data| Self::of_json(data.as_bytes()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! best practices, Session Hijacking). The revisions after those have no sessions, and their
 //! requests come nowhere near this.
 
+mod events;
 mod hello;
 mod identity;
 mod loss;
@@ -13,6 +14,7 @@ mod roll;
 pub mod standin;
 mod subscriptions;
 
+pub use events::data_of_events;
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
 pub use identity::{Epoch, Identity, Likeness, compare};
 pub use loss::{LONGEST_ANSWER, LossOf, is_lost, is_suspicious};

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Trial;
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem};
+use crate::model::mcp::data_of_events;
 use crate::transport::{Call, Connection, RequestBody, UpstreamTransport};
 use crate::web::proxy::transport_problem;
 use crate::web::routes::RouteAuth;
@@ -158,16 +159,8 @@ fn is_events(value: &HeaderValue) -> bool {
 
 /// The answer to request 1 among the events that came so far.
 fn answer_in(stream: &[u8]) -> Option<Value> {
-    let text = String::from_utf8_lossy(stream)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
-    let (whole, _) = text.rsplit_once("\n\n")?;
-    whole.split("\n\n").find_map(|event| {
-        let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
-        let data: Vec<_> = lines
-            .map(|line| line.strip_prefix(' ').unwrap_or(line))
-            .collect();
-        let message: Value = serde_json::from_str(&data.join("\n")).ok()?;
+    data_of_events(stream).iter().find_map(|data| {
+        let message: Value = serde_json::from_str(data).ok()?;
         (message["id"] == 1).then_some(message)
     })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::stub::{fleeting, revision};
 use super::{List, revision_of};
+use crate::model::mcp::data_of_events;
 use crate::model::time::Timestamp;
 
 /// The longest answer that is kept.
@@ -99,16 +100,8 @@ pub fn result_of(id: &Value, body: &[u8], events: bool) -> Option<Value> {
     if !events {
         return of(body);
     }
-    let text = String::from_utf8_lossy(body);
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let (whole, _) = text.rsplit_once("\n\n")?;
-    whole.split("\n\n").find_map(|event| {
-        let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
-        let data: Vec<_> = lines
-            .map(|line| line.strip_prefix(' ').unwrap_or(line))
-            .collect();
-        of(data.join("\n").as_bytes())
-    })
+    let events = data_of_events(body);
+    events.iter().find_map(|data| of(data.as_bytes()))
 }
 
 /// The last good answers of one account.

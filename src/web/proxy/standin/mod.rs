@@ -144,15 +144,7 @@ pub(super) fn outage(
 ) -> Result<HttpResponse, Box<Call>> {
     let why = format!("it answers {}", response.status());
     let problem = problem(&call, Code::UpstreamUnreachable).because(why);
-    let named = Named::of(worker, request, &call).ok().flatten();
-    let scene = Scene {
-        worker: Rc::clone(worker),
-        request: request.clone(),
-        call,
-        body,
-        named,
-        problem,
-    };
+    let scene = Scene::of(worker, request, call, body, problem);
     let answered = match scene.wants().as_deref() {
         // The answer to a call is the server's own.
         Some([one]) if scene.stands_for(one) => scene.standing_answer(one),
@@ -177,15 +169,7 @@ pub(super) async fn take_over(
         }
         trouble => return answer::refuse(&call, trouble, &Asked::of(body.bytes())),
     };
-    let named = Named::of(worker, request, &call).ok().flatten();
-    let scene = Scene {
-        worker: Rc::clone(worker),
-        request: request.clone(),
-        call,
-        body,
-        named,
-        problem: *problem,
-    };
+    let scene = Scene::of(worker, request, call, body, *problem);
     match *request.method() {
         Method::POST => scene.answer(absence).await,
         _ => scene.refuse(),
@@ -193,6 +177,23 @@ pub(super) async fn take_over(
 }
 
 impl Scene {
+    fn of(
+        worker: &Rc<Worker>,
+        request: &HttpRequest,
+        call: Call,
+        body: Outbound,
+        problem: Problem,
+    ) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            request: request.clone(),
+            named: Named::of(worker, request, &call).ok().flatten(),
+            call,
+            body,
+            problem,
+        }
+    }
+
     fn standing(&self) -> Standing {
         match &self.named {
             Some(named) if named.session.is_waiting() => Standing::Waiting,
