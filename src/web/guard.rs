@@ -5,11 +5,18 @@
 use std::net::SocketAddr;
 
 use actix_web::dev::RequestHead;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, UPGRADE};
+use actix_web::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, UPGRADE,
+};
 use actix_web::http::{Method, uri::Authority};
 
 use crate::model::catalogue::{Code, Problem};
 use crate::model::secret::TokenDigest;
+
+// Names as text are parsed at every look, so these are made once.
+static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The field of a credential whose sender needs `Authorization` for something else.
+static CREDENTIAL: HeaderName = HeaderName::from_static("doorward-session");
 
 /// The addresses that are ours and the pages that may ask.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +114,7 @@ pub fn look(doors: &Doors, head: &RequestHead, from_elsewhere: bool) -> Result<(
             ));
         }
     }
-    let site = head.headers().get("sec-fetch-site");
+    let site = head.headers().get(&FETCH_SITE);
     let foreign = site.is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
     let visiting = from_elsewhere
         && head.method == Method::GET
@@ -192,7 +199,7 @@ pub enum Presented {
 
 /// Reads the local credential: `Doorward-Session`, else `Authorization: Bearer`.
 pub fn presented(headers: &HeaderMap) -> Result<Presented, Refusal> {
-    let only = |name: &str| {
+    let only = |name: &HeaderName| {
         let mut values = headers.get_all(name);
         let first = values.next();
         if values.next().is_some() {
@@ -200,8 +207,8 @@ pub fn presented(headers: &HeaderMap) -> Result<Presented, Refusal> {
         }
         Ok(first)
     };
-    let authorization = only(AUTHORIZATION.as_str())?;
-    let token = match only("doorward-session")? {
+    let authorization = only(&AUTHORIZATION)?;
+    let token = match only(&CREDENTIAL)? {
         Some(value) => Some(value.as_bytes()),
         None => authorization.and_then(|value| {
             let (scheme, token) = value.as_bytes().split_at_checked(7)?;
