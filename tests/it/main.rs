@@ -10,6 +10,7 @@ mod cli;
 mod connect;
 mod crash;
 mod credentials;
+mod destinations;
 mod egress;
 mod fields;
 mod gateway;
