@@ -12,6 +12,7 @@ mod crash;
 mod credentials;
 mod destinations;
 mod egress;
+mod fairness;
 mod fields;
 mod gateway;
 mod guard;
