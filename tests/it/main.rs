@@ -16,6 +16,7 @@ mod fairness;
 mod fields;
 mod gateway;
 mod guard;
+mod interleavings;
 mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
@@ -45,3 +46,6 @@ mod trial;
 mod unattended;
 mod upstreams;
 mod wall;
+
+// Files of the program that `interleavings` builds once more look for their neighbours here.
+use doorward::{clock, model};
