@@ -15,6 +15,7 @@ use url::{Host, Url};
 
 use super::address::{Zone, is_this_machine, zone};
 use super::message::{Answer, BodyPolicy, Request, host_of};
+use super::names::{self, Names};
 use super::tls::TlsFault;
 use super::{Lost, NotSent, TransportFault, tunnel};
 use crate::clock::Clock;
@@ -51,6 +52,7 @@ pub struct OwnClient {
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
     egress: Egress,
+    names: Names,
 }
 
 impl OwnClient {
@@ -70,7 +72,14 @@ impl OwnClient {
             clock,
             timeouts,
             egress: Egress::direct(),
+            names: names::of_system(),
         }
+    }
+
+    /// The same, with names looked up elsewhere.
+    #[must_use]
+    pub fn resolving(self, names: Names) -> Self {
+        Self { names, ..self }
     }
 
     /// The same, by another way out.
@@ -147,11 +156,10 @@ impl OwnClient {
             Host::Ipv4(address) => Ok(vec![(address, port).into()]),
             Host::Ipv6(address) => Ok(vec![(address, port).into()]),
             Host::Domain(name) => {
-                let lookup = tokio::net::lookup_host((name, port));
-                let found = match tokio::time::timeout(self.timeouts.connect, lookup).await {
-                    Ok(Ok(found)) => found.collect(),
-                    Ok(Err(_)) | Err(_) => Vec::new(),
-                };
+                // Asked once: what is judged is what is connected to.
+                let lookup = (self.names)(name.to_owned(), port);
+                let found = tokio::time::timeout(self.timeouts.connect, lookup).await;
+                let found = found.unwrap_or(Ok(Vec::new())).unwrap_or_default();
                 if found.is_empty() {
                     return Err(NotSent::Name(name.to_owned()));
                 }

@@ -39,6 +39,8 @@ impl Seen {
 pub(crate) enum Deed {
     /// Writes this and closes the connection.
     Say(String),
+    /// Writes this, and then a byte now and then for as long as somebody reads.
+    Drip(String),
     /// Closes the connection with a reset.
     Reset,
     /// Never answers.
@@ -69,6 +71,15 @@ impl Fake {
                 match deed {
                     Deed::Say(bytes) => {
                         let _ = socket.write_all(bytes.as_bytes()).await;
+                    }
+                    Deed::Drip(bytes) => {
+                        let _ = socket.write_all(bytes.as_bytes()).await;
+                        actix_rt::spawn(async move {
+                            let pause = std::time::Duration::from_millis(20);
+                            while socket.write_all(b" ").await.is_ok() {
+                                tokio::time::sleep(pause).await;
+                            }
+                        });
                     }
                     Deed::Reset => {
                         let _ = socket.set_zero_linger();

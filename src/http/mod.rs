@@ -11,6 +11,7 @@ mod client;
 #[cfg(test)]
 pub(crate) mod fake;
 mod message;
+mod names;
 mod retry_after;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tunnel;
 pub use address::{Reach, Zone, is_this_machine, zone};
 pub use client::{OwnClient, Timeouts};
 pub use message::{Answer, BodyPolicy, Request};
+pub use names::Names;
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use tls::{TlsFault, TlsSettings, client_config, install_crypto_provider};
 

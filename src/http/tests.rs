@@ -1,7 +1,11 @@
 //! What a fault says about whether the request arrived, on real sockets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use super::fake::{Deed, Fake, answer};
 use super::*;
@@ -179,4 +183,64 @@ async fn a_name_is_never_taken_for_this_machine() {
     assert_eq!(zone("https://10.0.0.1/").await, Zone::Private);
     assert_eq!(zone("https://1.1.1.1/").await, Zone::Public);
     assert_eq!(zone("https://169.254.169.254/").await, Zone::Special);
+}
+
+/// A name with one answer after another, the last one for ever; and how often it was asked.
+fn changing(answers: Vec<Vec<SocketAddr>>) -> (Names, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let names: Names = Arc::new(move |_, _| {
+        let at = count.fetch_add(1, Ordering::SeqCst);
+        let found = answers[at.min(answers.len() - 1)].clone();
+        async move { Ok(found) }.boxed()
+    });
+    (names, asked)
+}
+
+#[actix_web::test]
+async fn se_ssrf_connect_time_check_of_a_name_that_changes_between_two_looks() {
+    let fake = Fake::start(|_, _| answer(200, &[], "{}")).await;
+    let inside = SocketAddr::from(([127, 0, 0, 1], fake.url.port().expect("a port")));
+    let outside = SocketAddr::from(([1, 1, 1, 1], 9));
+    let url: url::Url = "http://id.example/".parse().expect("a URL");
+    // Outside when its zone is asked for, inside when something is sent.
+    let (names, _) = changing(vec![vec![outside], vec![inside]]);
+    let client = client().resolving(names);
+    let zone = client.zone_of(&url).await;
+    assert_eq!(zone, Zone::Public);
+    let request = || Request::get(url.clone());
+    let result = client.send(request().reach(Reach::from_within(zone))).await;
+    assert!(matches!(not_sent(result), NotSent::Forbidden(_)));
+    assert!(fake.seen().is_empty());
+}
+
+#[actix_web::test]
+async fn se_ssrf_connect_time_check_of_the_address_that_is_connected_to() {
+    let [taken, other] = [(), ()].map(|()| Fake::start(|_, _| answer(200, &[], "{}")));
+    let (taken, other) = (taken.await, other.await);
+    let at = |fake: &Fake| SocketAddr::from(([127, 0, 0, 1], fake.url.port().expect("a port")));
+    let special = SocketAddr::from(([169, 254, 169, 254], 80));
+    let url: url::Url = "http://id.example/".parse().expect("a URL");
+    // Among several addresses of one answer, those that are not admitted are passed over; and
+    // nobody asks a second time, between the look and the connection.
+    let (names, asked) = changing(vec![vec![special, at(&taken)], vec![at(&other)]]);
+    let request = Request::get(url).reach(Reach::from_within(Zone::Host));
+    let got = client().resolving(names).send(request).await;
+    assert_eq!(got.expect("an answer").status, 200);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!((taken.seen().len(), other.seen().len()), (1, 0));
+}
+
+#[actix_web::test]
+async fn an_answer_that_drips_is_waited_for_as_long_as_a_whole_one() {
+    let head = "HTTP/1.1 200 OK\r\n";
+    for drip in [
+        // A body that never comes to its end, one of no length, and a head of no end.
+        format!("{head}Content-Length: 90\r\n\r\n{{"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n50\r\n"),
+        format!("{head}X: "),
+    ] {
+        let fake = Fake::start(move |_, _| Deed::Drip(drip.clone())).await;
+        assert_eq!(lost(get(&fake).await), Lost::TimedOut);
+    }
 }

@@ -2,12 +2,13 @@
 //! `close` are compare-and-swap loops on it: a request that slips in before the sweep keeps its
 //! session, one that comes after is refused, and there is no third outcome.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use super::sync::{AtomicU8, AtomicU32, AtomicU64};
 use crate::clock::Clock;
 use crate::model::id::{AccountRef, SessionId};
 use crate::model::record::{BoundProcess, Ending, SessionOrigin, SessionRecord};
@@ -210,41 +211,53 @@ impl SessionCell {
 
     /// Whether it lives at `now`.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
-        let word = self.word.load(Ordering::Acquire);
-        match decode(word >> STATE_SHIFT) {
-            Some(death) => Verdict::Dead(death),
-            None => judge(
-                &self.facts_at(Timestamp::from_millis(word & TIME_MASK)),
-                &self.record.policy,
-                now,
-            ),
+        self.judged(now).1
+    }
+
+    /// The judgement, and the word that it is about. A stream that ends counts as a use first and
+    /// is counted out then, so that whoever misses the stream finds the use: what says that the
+    /// session is dead is believed only of a word that is still there.
+    fn judged(&self, now: Timestamp) -> (u64, Verdict) {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let verdict = match decode(word >> STATE_SHIFT) {
+                Some(death) => Verdict::Dead(death),
+                None => judge(
+                    &self.facts_at(Timestamp::from_millis(word & TIME_MASK)),
+                    &self.record.policy,
+                    now,
+                ),
+            };
+            if matches!(verdict, Verdict::Live { .. }) {
+                return (word, verdict);
+            }
+            let present = self.word.load(Ordering::Acquire);
+            if present == word {
+                return (word, verdict);
+            }
+            word = present;
         }
     }
 
     /// Admits a use at `now` and slides the windows, or says why not. Time never moves backwards,
     /// and nothing is written when the millisecond has not changed.
     pub fn touch(&self, now: Timestamp) -> Result<(), Death> {
-        let mut word = self.word.load(Ordering::Acquire);
         loop {
-            if let Some(death) = decode(word >> STATE_SHIFT) {
+            let (word, verdict) = self.judged(now);
+            if let Verdict::Dead(death) = verdict {
                 return Err(death);
             }
-            let last_used = Timestamp::from_millis(word & TIME_MASK);
-            let facts = self.facts_at(last_used);
-            if let Verdict::Dead(death) = judge(&facts, &self.record.policy, now) {
-                return Err(death);
-            }
-            if now <= last_used {
+            if now <= Timestamp::from_millis(word & TIME_MASK) {
                 return Ok(());
             }
-            match self.word.compare_exchange_weak(
+            let slid = self.word.compare_exchange_weak(
                 word,
                 pack(LIVE, now),
                 Ordering::AcqRel,
                 Ordering::Acquire,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(present) => word = present,
+            );
+            if slid.is_ok() {
+                return Ok(());
             }
         }
     }

@@ -16,6 +16,7 @@ mod cell;
 mod mcp;
 mod memory;
 mod slot;
+mod sync;
 #[cfg(test)]
 mod tests;
 

@@ -1,13 +1,12 @@
 //! The credential of one upstream account, ready to be put into a request.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use tokio::sync::Notify;
 
+use super::sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, Notified, Notify};
 use crate::model::id::Generation;
 use crate::model::mcp::{Epoch, Identity};
 use crate::model::step_up::{Refusals, StepUp};
@@ -225,7 +224,7 @@ impl Slot {
     }
 
     /// Resolves at the next change; to be created before looking at [`Slot::load`].
-    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+    pub fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 }

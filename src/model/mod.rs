@@ -16,3 +16,4 @@ pub mod session;
 pub mod step_up;
 pub mod time;
 pub mod token;
+pub mod turns;

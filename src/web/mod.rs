@@ -28,6 +28,7 @@ pub mod control;
 pub mod guard;
 pub mod login;
 mod pages;
+pub mod places;
 pub mod plan;
 mod probes;
 pub mod proxy;

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
+use super::places::{Places, Room};
 use crate::egress::Egress;
 use crate::ledger::{Ledger, Published, Slot};
 use crate::model::id::AccountRef;
 use crate::model::route::{BadBase, Base};
 use crate::transport::{Limits, Peer, TlsTrust};
 
-/// Calls that may wait for a place at one upstream account.
-const MAX_QUEUED: usize = 1024;
+/// Calls that may wait for a place at one upstream account, and as many for its credential: as
+/// many as its token manager answers at once.
+const MOST_WAITING: usize = crate::model::refresh::MAX_WAITERS;
 /// Bytes of request bodies that may be kept for one upstream account at a time.
 const BODY_BUDGET: usize = 64 << 20;
 
@@ -161,9 +162,9 @@ pub struct RouteEntry {
     /// Where its credential is published.
     pub slot: Arc<Slot>,
     /// Places for calls that run.
-    places: Arc<Semaphore>,
-    /// Calls that wait for one.
-    queued: AtomicUsize,
+    pub places: Arc<Places>,
+    /// Calls that wait for a credential.
+    pub room: Arc<Room>,
     /// Bytes of request bodies that are kept.
     kept: AtomicUsize,
 }
@@ -184,8 +185,8 @@ impl RouteEntry {
             slot: ledger.slot(&spec.account),
             base,
             host,
-            places: Arc::new(Semaphore::new(spec.max_concurrency)),
-            queued: AtomicUsize::new(0),
+            places: Places::new(spec.max_concurrency, MOST_WAITING),
+            room: Room::new(MOST_WAITING),
             spec,
             kept: AtomicUsize::new(0),
         })
@@ -203,41 +204,11 @@ impl RouteEntry {
         held.is_for(&self.resource) && (held.header.is_some() || !needs_one)
     }
 
-    /// A place among the running calls, where one is free and nobody waits for it.
-    pub fn begin(&self) -> Option<Running> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.ok().map(Running)
-    }
-
-    /// Waits for a place, in the order of asking. `None`: none became free in time, or too many
-    /// wait already.
-    pub async fn wait(&self, patience: Duration) -> Option<Running> {
-        let queued = Queued(&self.queued);
-        if queued.0.fetch_add(1, Ordering::Relaxed) >= MAX_QUEUED {
-            return None;
-        }
-        let turn = Arc::clone(&self.places).acquire_owned();
-        let place = tokio::time::timeout(patience, turn).await;
-        place.ok()?.ok().map(Running)
-    }
-
     /// Room to keep a request body of `size`, if there is any.
     pub fn keep(self: &Arc<Self>, size: usize) -> Option<Kept> {
         let before = self.kept.fetch_add(size, Ordering::Relaxed);
         let kept = Kept(Arc::clone(self), size);
         (before.saturating_add(size) <= BODY_BUDGET).then_some(kept)
-    }
-}
-
-/// A running call; ends when dropped.
-pub struct Running(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
-
-/// A call that waits; one less when dropped.
-struct Queued<'q>(&'q AtomicUsize);
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

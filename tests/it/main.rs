@@ -10,10 +10,13 @@ mod cli;
 mod connect;
 mod crash;
 mod credentials;
+mod destinations;
 mod egress;
+mod fairness;
 mod fields;
 mod gateway;
 mod guard;
+mod interleavings;
 mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
@@ -43,3 +46,6 @@ mod trial;
 mod unattended;
 mod upstreams;
 mod wall;
+
+// Files of the program that `interleavings` builds once more look for their neighbours here.
+use doorward::{clock, model};

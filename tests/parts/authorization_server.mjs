@@ -10,7 +10,7 @@ import http from 'node:http';
 
 import { signIn } from './lib/browser.mjs';
 import {
-  configuration, Counts, exitWithParent, Gate, listen, readBody, sha256, startControl,
+  configuration, Counts, exitWithParent, Gate, listen, readBody, sha256, startControl, wiretap,
 } from './lib/control.mjs';
 import { answerAfter, answerBefore, Faults } from './lib/faults.mjs';
 import { Tokens } from './lib/tokens.mjs';
@@ -42,6 +42,7 @@ const DEFAULTS = {
   reuse_leeway: 0, // seconds in which a rotated refresh token still works
   kill_old_access: false, // a new access token ends the older ones of its family
   exact_redirect: false, // compare the port of loopback redirects too
+  wiretap: false, // keep what clients send, for POST /seen
 };
 
 const mode = configuration(DEFAULTS);
@@ -308,6 +309,7 @@ function metadataAddresses(prefix) {
 async function main() {
   const prefix = mode.path.replace(/\/$/, '');
   const server = http.createServer();
+  const seen = mode.wiretap ? wiretap(server) : undefined;
   const url = await listen(server, mode.port);
   const issuer = `${url}${prefix}`;
   const provider = new Provider(issuer, settings(prefix, await signingKey()));
@@ -362,6 +364,7 @@ async function main() {
       'GET /check': (_body, query) => check(query.get('token')),
       'POST /check': (body) => check(body.token),
       'GET /mode': () => mode,
+      'POST /seen': (body) => seen(body),
       'POST /mode': (body) => Object.assign(mode, body),
       'POST /advance': (body) => {
         shift += body.seconds * 1000;

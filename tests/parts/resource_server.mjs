@@ -12,6 +12,7 @@ import http from 'node:http';
 
 import {
   configuration, Counts, exitWithParent, Gate, listen, readBody, sendJson, sha256, startControl,
+  wiretap,
 } from './lib/control.mjs';
 import { answerBefore, Faults } from './lib/faults.mjs';
 
@@ -32,6 +33,7 @@ const DEFAULTS = {
   bearer_methods: true,
   protected: true, // false lets every request through
   answer_headers: {}, // put on every answer of the MCP endpoint
+  wiretap: false, // keep what clients send, for POST /seen
 };
 
 const mode = configuration(DEFAULTS);
@@ -262,6 +264,7 @@ function metadataFacts(url) {
 async function main() {
   const backend = mode.backend ?? await startEverything();
   const server = http.createServer();
+  const seen = mode.wiretap ? wiretap(server) : undefined;
   const origin = await listen(server, mode.port);
   const facts = { ...metadataFacts(origin), backend };
   server.on('request', (req, res) => {
@@ -297,6 +300,7 @@ async function main() {
         return tools;
       },
       'GET /mode': () => mode,
+      'POST /seen': (body) => seen(body),
       'POST /mode': (body) => Object.assign(mode, body),
       'POST /cut-streams': () => {
         const open = [...streams];

@@ -190,6 +190,27 @@ async fn a_server_that_never_answers_holds_a_discovery_up_for_a_bounded_time() {
 }
 
 #[actix_web::test]
+async fn a_server_that_drips_its_documents_holds_a_discovery_up_for_a_bounded_time() {
+    let dripping = async |place: &'static str| {
+        let fake = Fake::start(move |base, seen| match seen.target.as_str() {
+            target if target == place => {
+                let length = "Content-Length: 100000";
+                Deed::Drip(format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n{{"))
+            }
+            "/mcp" => unauthorized("Bearer"),
+            PRM => reply(200, &resource_document(base, "/mcp")),
+            AS => reply(200, &server_document(base)),
+            _ => not_found(),
+        })
+        .await;
+        discover(&fake).await.is_ok()
+    };
+    // The endpoint's own body is not read.
+    let found = futures_util::join!(dripping("/mcp"), dripping(PRM), dripping(AS));
+    assert_eq!(found, (true, false, false));
+}
+
+#[actix_web::test]
 async fn oc_issuer_exact_match_so_that_no_server_speaks_for_another() {
     let victim = Fake::start(|base, seen| match seen.target.as_str() {
         AS => reply(200, &server_document(base)),

@@ -17,6 +17,7 @@ use super::super::{AgentState, probes};
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::id::SessionId;
 use crate::model::secret::SessionToken;
 use crate::model::session::Death;
 use crate::model::time::Timestamp;
@@ -33,7 +34,23 @@ pub(super) struct Call {
     /// Keeps the session from becoming idle while the request is open.
     pub(super) open: Option<StreamGuard>,
     pub(super) max_body: u64,
+    /// How long it waits for its turn.
+    pub(super) turn_within: Duration,
     pub(super) id: RequestId,
+}
+
+impl Call {
+    /// Whose it is; `None` for all that need no session.
+    pub(super) fn who(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id())
+    }
+
+    /// It has waited for a credential, and so have others: all of them go on at once, and none is
+    /// refused for the others before it could have been its turn.
+    pub(super) fn has_waited(&mut self) {
+        let spec = &self.route.spec;
+        self.turn_within = spec.queue_timeout.max(spec.hold);
+    }
 }
 
 /// A request that is answered here.
@@ -101,6 +118,7 @@ pub(super) fn admit(
         session,
         open,
         max_body: plan.max_body,
+        turn_within: route.spec.queue_timeout,
         id,
     })
 }

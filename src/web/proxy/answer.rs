@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::super::places::Running;
 use super::super::respond;
-use super::super::routes::{RouteAuth, Running};
+use super::super::routes::RouteAuth;
 use super::Worker;
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};

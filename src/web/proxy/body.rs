@@ -14,7 +14,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::super::routes::Running;
+use super::super::places::Running;
 use super::ids::Ids;
 use super::resume::{Reopening, Resume};
 use super::sse::Edge;

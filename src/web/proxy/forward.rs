@@ -11,7 +11,8 @@ use http::{HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::super::routes::{RouteAuth, Running, SignInTold};
+use super::super::places::Running;
+use super::super::routes::{RouteAuth, SignInTold};
 use super::admit::Call;
 use super::answer::{Answered, answer, fail, refuse};
 use super::mcp::{self, Name, Named};
@@ -25,6 +26,7 @@ use super::trouble::{Trouble, no_body, no_credential, problem, transport_trouble
 use super::{Worker, challenge, credential, passthrough, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::fault::CredentialError;
 use crate::model::id::Generation;
 use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
 
@@ -124,7 +126,7 @@ async fn exchange(
 ) -> Result<Answered, Trouble> {
     let mut named = Named::of(worker, request, call)?;
     let mut proof = proof(worker, request, call, body).await?;
-    let at_once = call.route.begin();
+    let at_once = begin(call);
     let has_waited = at_once.is_none();
     let mut running = turn(call, body, at_once).await?;
     if has_waited
@@ -183,7 +185,7 @@ async fn exchange(
                 // Who waits for a person must not keep others from finding out that they have to.
                 drop(running);
                 proof = Proof::Held(Box::pin(obtain(worker, call, body, rejected)).await?);
-                running = turn(call, body, call.route.begin()).await?;
+                running = turn(call, body, begin(call)).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
                 replayed = true;
                 continue;
@@ -196,8 +198,9 @@ async fn exchange(
                 let (state, kind) = (&worker.state, Asked::of(body.bytes()).kind());
                 let until = &mut waits_until;
                 let more = step_up::signed_in_again(state, call, kind, used, &scopes, until);
-                proof = Proof::Held(Box::pin(more).await?);
-                running = turn(call, body, call.route.begin()).await?;
+                let more = Box::pin(call.route.room.wait(call.who(), more)).await;
+                proof = Proof::Held(more.unwrap_or_else(|_| Err(step_up::needed(call, &scopes)))?);
+                running = turn(call, body, begin(call)).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
                 continue;
             }
@@ -221,6 +224,11 @@ async fn exchange(
     }
 }
 
+/// A place among the running calls, where one is free for this one.
+fn begin(call: &Call) -> Option<Running> {
+    call.route.places.begin(call.who())
+}
+
 /// A place among the running calls: the one that was free, else one that is waited for.
 async fn turn(call: &Call, body: &Outbound, free: Option<Running>) -> Result<Running, Trouble> {
     match free {
@@ -232,10 +240,10 @@ async fn turn(call: &Call, body: &Outbound, free: Option<Running>) -> Result<Run
 
 async fn queue(call: &Call, body: &Outbound) -> Result<Running, Trouble> {
     let patience = match Asked::of(body.bytes()).kind() {
-        Some(Kind::Handshake) => call.route.spec.queue_timeout.min(HANDSHAKE_TURN),
-        _ => call.route.spec.queue_timeout,
+        Some(Kind::Handshake) => call.turn_within.min(HANDSHAKE_TURN),
+        _ => call.turn_within,
     };
-    let place = call.route.wait(patience).await;
+    let place = call.route.places.wait(call.who(), patience).await;
     place.ok_or_else(|| {
         let max = call.route.spec.max_concurrency;
         problem(call, Code::Busy)
@@ -249,7 +257,7 @@ async fn queue(call: &Call, body: &Outbound) -> Result<Running, Trouble> {
 async fn proof(
     worker: &Worker,
     request: &HttpRequest,
-    call: &Call,
+    call: &mut Call,
     body: &Outbound,
 ) -> Result<Proof, Trouble> {
     let state = &worker.state;
@@ -283,12 +291,15 @@ async fn proof(
 /// Waits for a credential other than the `rejected` one.
 async fn obtain(
     worker: &Worker,
-    call: &Call,
+    call: &mut Call,
     body: &Outbound,
     rejected: Option<Generation>,
 ) -> Result<Arc<Published>, Trouble> {
     let kind = Asked::of(body.bytes()).kind();
-    let held = credential::obtain(&worker.state, &call.route, kind, rejected).await;
+    let obtaining = credential::obtain(&worker.state, &call.route, kind, rejected);
+    let held = call.route.room.wait(call.who(), obtaining).await;
+    call.has_waited();
+    let held = held.unwrap_or(Err(CredentialError::Overloaded));
     held.map_err(|error| no_credential(worker, call, &error))
 }
 

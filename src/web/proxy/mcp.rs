@@ -15,7 +15,6 @@ use super::request::Proof;
 use super::trouble::problem;
 use crate::ledger::{Life, McpKey, McpSession, News};
 use crate::model::catalogue::{Code, Problem};
-use crate::model::id::SessionId;
 use crate::model::mcp::{Change, Epoch, Likeness, Seen, is_hello};
 use crate::transport::ResponseBody;
 
@@ -53,7 +52,7 @@ impl Named {
             return Ok(None);
         };
         let life = session.life();
-        if !life.opened.admits(agent(call)) {
+        if !life.opened.admits(call.who()) {
             return Err(problem(call, Code::McpSession));
         }
         Ok(Some(Self {
@@ -128,16 +127,12 @@ pub(super) fn note(
     }
     let hello = Some(body.bytes()).filter(|body| is_hello(body));
     let news = News {
-        by: agent(call),
+        by: call.who(),
         under: epoch(proof),
         // A copy: what was read may be a part of something larger.
         hello: hello.map(Bytes::copy_from_slice),
     };
     sessions.open(call.route.account(), id, news);
-}
-
-pub(super) fn agent(call: &Call) -> Option<SessionId> {
-    call.session.as_ref().map(|session| session.id())
 }
 
 /// Whose credential a request carries.

@@ -63,7 +63,8 @@ pub(super) async fn signed_in_again(
     }
 }
 
-fn needed(call: &Call, scopes: &str) -> Problem {
+/// What is said where nobody is waited for any longer.
+pub(super) fn needed(call: &Call, scopes: &str) -> Problem {
     let account = call.route.account();
     let more = match argument(scopes) {
         none if none.is_empty() => none,

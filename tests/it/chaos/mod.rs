@@ -1,6 +1,7 @@
 //! The daemon is killed, at every durable step and at random moments, over a real authorization
 //! server that rotates refresh tokens and takes a token that comes twice for theft.
 
+mod canaries;
 mod panics;
 mod refresh;
 mod roulette;

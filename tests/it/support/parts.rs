@@ -55,6 +55,14 @@ impl Part {
         Self::start("resource_server.mjs", &config)
     }
 
+    /// One that keeps every byte that it is sent.
+    pub(crate) fn tapped_server(authority: &Part) -> Self {
+        let config = json!({
+            "issuer": authority.url, "check": authority.control, "wiretap": true,
+        });
+        Self::start("resource_server.mjs", &config)
+    }
+
     /// An MCP server that asks nobody for a token.
     pub(crate) fn unprotected_server() -> Self {
         Self::start("resource_server.mjs", &json!({"protected": false}))
@@ -156,6 +164,8 @@ pub(crate) struct Daemon {
     pub(super) child: Option<Child>,
     /// Where the next one is killed or panics, in the form of `FAILPOINTS`.
     pub(super) failpoints: String,
+    /// What else it finds in its environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) url: String,
 }
 
@@ -166,6 +176,7 @@ impl Daemon {
             home,
             child: None,
             failpoints: String::new(),
+            variables: Vec::new(),
             url: String::new(),
         };
         std::fs::create_dir(daemon.state()).expect("a directory");
@@ -209,6 +220,7 @@ impl Daemon {
             .command()
             .env("DOORWARD_LOG", "trace")
             .env("FAILPOINTS", &self.failpoints)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--ready-fd", "1", "--port", port])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

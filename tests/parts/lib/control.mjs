@@ -45,6 +45,36 @@ export const sendJson = (res, status, value, headers = {}) => {
   res.end(body);
 };
 
+/**
+ * Every byte that clients send to `server`, connection by connection. The function that it
+ * returns tells which requests held one of the `needles` (an object of lists of texts): their
+ * lines, and under which names.
+ */
+export function wiretap(server) {
+  const connections = [];
+  server.on('connection', (socket) => {
+    const chunks = [];
+    connections.push(chunks);
+    socket.on('data', (chunk) => chunks.push(chunk));
+  });
+  return (needles) => {
+    const found = [];
+    for (const chunks of connections) {
+      const text = Buffer.concat(chunks).toString('latin1');
+      const starts = [...text.matchAll(/^[A-Z]+ \S+ HTTP\/1\.[01]\r$/gm)];
+      for (const [name, list] of Object.entries(needles)) {
+        for (const needle of list) {
+          for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + 1)) {
+            const line = starts.filter(({ index }) => index <= at).at(-1)?.[0].trim() ?? '?';
+            found.push({ name, needle, line });
+          }
+        }
+      }
+    }
+    return { connections: connections.length, found };
+  };
+}
+
 /** Named counts that a test can wait for instead of sleeping. */
 export class Counts {
   #values = {};

@@ -26,7 +26,10 @@ pub(super) async fn held(scene: Scene, wants: Vec<Wants>) -> HttpResponse {
     };
     let kept = Kept::of(&scene, &wants);
     let work = async move {
-        if arrived(&scene.worker.state, &scene.call.route, until).await {
+        let arriving = arrived(&scene.worker.state, &scene.call.route, until);
+        // Where there is no room to wait, nobody comes either.
+        let arrived = scene.call.route.room.wait(scene.call.who(), arriving).await;
+        if arrived.unwrap_or(false) {
             return go_on(scene, &wants).await;
         }
         let standing = scene.standing();
@@ -60,6 +63,7 @@ async fn go_on(mut scene: Scene, wants: &[Wants]) -> HttpResponse {
         };
     }
     let worker = Rc::clone(&scene.worker);
+    scene.call.has_waited();
     forward::again(&worker, &scene.request, scene.call, scene.body).await
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::super::respond;
 use super::super::routes::{RouteEntry, SignInTold};
 use super::admit::Call;
-use super::mcp::{ASKED, Named, agent};
+use super::mcp::{ASKED, Named};
 use super::message::{Asked, Message};
 use super::replay::Outbound;
 use super::trouble::{Trouble, problem};
@@ -337,7 +337,7 @@ impl Scene {
             let id = format!("{OURS}{}", self.worker.state.own_id());
             let id = HeaderValue::from_str(&id).ok()?;
             let news = News {
-                by: agent(&self.call),
+                by: self.call.who(),
                 under: None,
                 hello: Some(bytes::Bytes::copy_from_slice(hello)),
             };

@@ -1,0 +1,22 @@
+//! Every order in which threads can come over a session's cell and an account's slot, and every
+//! value that the memory model lets them see: `src/ledger/{cell,slot}.rs` as they are, built once
+//! more over loom in the place of `src/ledger/sync.rs`.
+
+mod cells;
+mod slots;
+mod sync;
+
+#[path = "../../../src/ledger/cell.rs"]
+#[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
+mod cell;
+#[path = "../../../src/ledger/slot.rs"]
+#[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
+mod slot;
+
+/// Runs `scene` in every order with at most so many switches where none was needed; more find
+/// nothing that three do not (Musuvathi and Qadeer, PLDI 2007).
+fn every_order(scene: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(scene);
+}
