@@ -13,6 +13,7 @@ use super::super::guard::{self, Presented};
 use super::super::plan::Plan;
 use super::super::respond::{self, RequestId};
 use super::super::routes::RouteEntry;
+use super::super::tally::Flight;
 use super::super::{AgentState, probes};
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
@@ -33,6 +34,8 @@ pub(super) struct Call {
     /// Keeps the session from becoming idle while the request is open.
     pub(super) open: Option<StreamGuard>,
     pub(super) max_body: u64,
+    /// Lets a stop of the daemon wait for the end of the answer.
+    pub(super) flight: Flight,
     pub(super) id: RequestId,
 }
 
@@ -56,6 +59,7 @@ impl From<HttpResponse> for Refused {
 pub(super) fn admit(
     state: &AgentState,
     request: &HttpRequest,
+    flight: Flight,
     id: RequestId,
 ) -> Result<Call, Refused> {
     let head = request.head();
@@ -101,6 +105,7 @@ pub(super) fn admit(
         session,
         open,
         max_body: plan.max_body,
+        flight,
         id,
     })
 }
