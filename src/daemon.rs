@@ -3,42 +3,48 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
+use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, middleware, web};
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::actor::Deps;
 use crate::actor::directory::Directory;
 use crate::actor::pending::PendingLogins;
-use crate::actor::upkeep::{Roll, write_roll};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::config::{self, Config, Inputs, LogFormat};
+use crate::config::{self, Inputs, LogFormat};
 use crate::http::install_crypto_provider;
 use crate::ledger::{CredentialSource, Ledger};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::edition::Edition;
 use crate::model::invocation::Invocation;
+use crate::model::time::Timestamp;
 use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
 use crate::process;
 use crate::store::Store;
 use crate::transport::TlsTrust;
-use crate::web::control::{self, Control, Held};
+use crate::web::control::{self, Control, End, Held};
 use crate::web::plan::Plan;
 use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
 mod authority;
+mod handover;
 mod housekeeping;
 mod log;
 mod ready;
 mod reload;
 mod restore;
+mod sockets;
+mod stop;
 mod traces;
 
+use handover::Copies;
 use ready::Ready;
+use sockets::{Given, Keeper};
 
 /// What `serve` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -63,18 +69,29 @@ pub struct ServeOptions {
     pub log_format: Option<LogFormat>,
     /// Whether to reload when the file of the configuration changes.
     pub watch: bool,
+    /// Whether to take the place of the daemon that runs.
+    pub succeed: bool,
     /// How people call the program when they mean this daemon.
     pub invocation: Invocation,
+}
+
+/// The program that this process runs.
+pub fn edition() -> Edition {
+    Edition {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        made: process::program::made().map(|seconds| Timestamp::from_millis(seconds * 1000)),
+    }
 }
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
     crate::failpoint::arm();
+    let given = Given::by_service_manager()?;
     install_crypto_provider();
     respond::called(options.invocation.clone());
     process::write_no_cores()
         .map_err(|error| failed("core dumps cannot be switched off", error))?;
-    System::new().block_on(run(options))
+    System::new().block_on(run(options, given))
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Problem {
@@ -92,7 +109,7 @@ fn paths_problem(error: PathError) -> Problem {
     }
 }
 
-async fn run(options: ServeOptions) -> Result<(), Problem> {
+async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
     let mut paths = Paths::resolve(options.state_dir.as_deref(), &Environment::of_process())
         .map_err(paths_problem)?;
     if let Some(socket) = &options.socket {
@@ -112,8 +129,13 @@ async fn run(options: ServeOptions) -> Result<(), Problem> {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let lock = InstanceLock::acquire(&paths).map_err(paths_problem)?;
-    let listener = listen(&loaded.config)?;
+    let lock = if options.succeed {
+        handover::succeed(&paths, &mut given).await?
+    } else {
+        given.locate(&mut paths);
+        InstanceLock::acquire(&paths).map_err(paths_problem)?
+    };
+    let listener = given.agents(&loaded.config)?;
     let local = listener
         .local_addr()
         .map_err(|error| failed("no address", error))?;
@@ -130,30 +152,13 @@ async fn run(options: ServeOptions) -> Result<(), Problem> {
                 None => problem,
             }
         })?;
-    let running = Running::start(&lock, &paths, inputs, loaded, listener, local, store).await?;
+    let running =
+        Running::start(&lock, &paths, inputs, loaded, listener, local, store, given).await?;
     if options.until_eof {
         stop_at_eof(&running.control);
     }
     announce(&lock, &paths, &running, options.ready_fd)?;
-    running.until_stopped(options.watch).await
-}
-
-fn listen(config: &Config) -> Result<TcpListener, Problem> {
-    let (bind, port) = (config.server.bind, config.server.port);
-    let listener = TcpListener::bind(SocketAddr::new(bind, port)).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AddrInUse {
-            Problem::new(Code::PortInUse)
-                .with("bind", bind)
-                .with("port", port)
-                .with("next", u32::from(port) + 1)
-                .because("another program is listening there")
-        } else {
-            failed(&format!("cannot listen on {bind}:{port}"), error)
-        }
-    })?;
-    // The standard library asks for a queue of 128; a second `listen` widens it.
-    rustix::net::listen(&listener, 2048).map_err(|error| failed("cannot listen", error))?;
-    Ok(listener)
+    running.until_stopped(&lock, options.watch).await
 }
 
 fn announce(
@@ -179,6 +184,8 @@ fn announce(
     let sessions = deps.ledger.sessions().len();
     let upstreams = deps.config.load().upstreams.len();
     info!(url = %deps.origin, upstreams, sessions, "listening");
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
     if let Some(ready) = ready {
         let line = serde_json::json!({
             "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
@@ -190,11 +197,11 @@ fn announce(
 
 /// A thread of its own reads, since nothing can call a read of a terminal off.
 fn stop_at_eof(control: &Control) {
-    let stop = control.stop.clone();
+    let end = control.end.clone();
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         // Nobody receives it any more when the daemon stops already.
-        let _ = stop.send(None);
+        let _ = end.send(End::Stop { drain: None });
     });
 }
 
@@ -203,10 +210,12 @@ struct Running {
     directory: Directory,
     state: Arc<AgentState>,
     control: Control,
-    agents: actix_web::dev::Server,
-    commands: actix_web::dev::Server,
-    stops: mpsc::UnboundedReceiver<Option<Duration>>,
-    drain: Duration,
+    agents: ServerHandle,
+    commands: ServerHandle,
+    /// To be given away; none once it has been decided that nobody gets them.
+    copies: Option<Copies>,
+    keeper: Keeper,
+    ends: mpsc::UnboundedReceiver<End>,
     log: PathBuf,
 }
 
@@ -219,6 +228,7 @@ impl Running {
         listener: TcpListener,
         local: SocketAddr,
         store: Store,
+        mut given: Given,
     ) -> Result<Self, Problem> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
@@ -266,95 +276,49 @@ impl Running {
             ..Serving::default()
         };
         let pages = login::pages(directory.clone(), &redirect);
+        let socket = match given.control.take() {
+            Some(socket) => {
+                if given.keeper == Keeper::Nobody {
+                    lock.keep_socket();
+                }
+                socket
+            }
+            None => lock.bind_socket().map_err(paths_problem)?,
+        };
+        let copies = Copies::of(&listener, &socket, given.keeper)
+            .map_err(|error| failed("the sockets cannot be kept", error))?;
         let agents = server(&state, listener, &serving, pages)
             .map_err(|error| failed("the agent port cannot be served", error))?;
-        let (stop, stops) = mpsc::unbounded_channel();
+        let (end, ends) = mpsc::unbounded_channel();
         let inputs = Arc::new(inputs);
         let control = Control {
             directory: directory.clone(),
             agents: Arc::clone(&state),
             reload: reload::reloader(&directory, &state, &inputs, local, trust),
-            stop,
+            end,
+            edition: edition(),
             started,
             socket: paths.socket.display().to_string(),
             inputs,
             warnings: Arc::new(loaded.warnings),
             held: Held::default(),
         };
-        let socket = lock.bind_socket().map_err(paths_problem)?;
         let commands = serve_control(control.clone(), socket)
             .map_err(|error| failed("the control socket cannot be served", error))?;
+        let handles = (agents.handle(), commands.handle());
+        actix_rt::spawn(agents);
+        actix_rt::spawn(commands);
         Ok(Self {
             directory,
             state,
             control,
-            agents,
-            commands,
-            stops,
-            drain,
+            agents: handles.0,
+            commands: handles.1,
+            copies: Some(copies),
+            keeper: given.keeper,
+            ends,
             log: paths.log.clone(),
         })
-    }
-
-    async fn until_stopped(mut self, watch: bool) -> Result<(), Problem> {
-        let (agents, commands) = (self.agents.handle(), self.commands.handle());
-        let serving = actix_rt::spawn(self.agents);
-        let answering = actix_rt::spawn(self.commands);
-        let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch, self.log));
-        let keeping = actix_rt::spawn(traces::keep(self.directory.clone()));
-        let trouble = |error| failed("signals cannot be received", error);
-        let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(trouble)?;
-        let drain = loop {
-            tokio::select! {
-                _ = terminate.recv() => break self.drain,
-                _ = interrupt.recv() => break self.drain,
-                _ = hangup.recv() => match (self.control.reload)() {
-                    Ok(_) => info!("configuration reloaded"),
-                    Err(problem) => warn!(problem = problem.message(), "configuration kept"),
-                },
-                drain = self.stops.recv() => break drain.flatten().unwrap_or(self.drain),
-            }
-        };
-        info!(?drain, "stopping");
-        self.state.stop.begun.cancel();
-        let over = self.state.stop.over.clone();
-        actix_rt::spawn(async move {
-            tokio::time::sleep(drain).await;
-            over.cancel();
-        });
-        let at_once = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        tokio::select! {
-            () = agents.stop(true) => {}
-            () = at_once => self.state.stop.over.cancel(),
-        }
-        tending.abort();
-        keeping.abort();
-        // A refresh in flight may bring the only copy of a rotated token.
-        self.directory.deps().store.end_refreshes();
-        let settled = self.directory.settle();
-        if tokio::time::timeout(Duration::from_secs(45), settled)
-            .await
-            .is_err()
-        {
-            warn!("a refresh did not end in time");
-        }
-        write_roll(&self.directory, &mut Roll::default()).await;
-        traces::write(&self.directory).await;
-        commands.stop(false).await;
-        if let Err(error) = self.directory.deps().store.close().await {
-            warn!(%error, "the store was not closed");
-        }
-        serving.abort();
-        answering.abort();
-        info!("stopped");
-        Ok(())
     }
 }
 

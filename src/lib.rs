@@ -37,6 +37,7 @@ pub mod paths;
 pub mod process;
 pub mod project;
 pub mod run;
+pub mod service;
 pub mod store;
 pub mod transport;
 pub mod web;

@@ -2,6 +2,7 @@
 //! commands. Answers are the documents that `-o json` prints; fields are added, never removed or
 //! given another meaning.
 
+mod ending;
 mod handed;
 mod moment;
 mod requests;
@@ -12,6 +13,7 @@ mod upstreams;
 
 use serde::{Deserialize, Serialize};
 
+pub use ending::*;
 pub use handed::*;
 pub use moment::Moment;
 pub use requests::*;
@@ -37,6 +39,8 @@ pub mod path {
     pub const RELOAD: &str = "/api/v1/reload";
     /// `POST` [`super::Shutdown`]: [`super::Stopping`].
     pub const SHUTDOWN: &str = "/api/v1/shutdown";
+    /// `POST` [`super::HandOver`]: [`super::Stopping`], once the other one has the sockets.
+    pub const HAND_OVER: &str = "/api/v1/handover";
     /// `GET`: [`super::DaemonVersion`].
     pub const VERSION: &str = "/api/v1/version";
 
@@ -189,6 +193,9 @@ pub struct Counts {
 pub struct DaemonVersion {
     /// Its version.
     pub version: String,
+    /// When the program that it runs was written to the disk; unknown to old versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Moment>,
 }
 
 /// `doorward/version/v1`

@@ -403,31 +403,3 @@ impl Reloaded {
         }
     }
 }
-
-/// Asks the daemon to stop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shutdown {
-    /// How long running calls may take to finish, in seconds; without it, as configured.
-    #[serde(default)]
-    pub drain_s: Option<u64>,
-}
-
-/// `doorward/stopping/v1`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopping {
-    /// Which document it is.
-    pub schema: String,
-    /// The process that is going to end.
-    pub pid: u32,
-}
-
-impl Stopping {
-    /// The document.
-    pub fn new(pid: u32) -> Self {
-        Self {
-            schema: "doorward/stopping/v1".to_owned(),
-            pid,
-        }
-    }
-}

@@ -11,6 +11,7 @@ mod ctl;
 mod daemon;
 mod import;
 mod login;
+mod service;
 mod session;
 mod upstream;
 
@@ -20,6 +21,7 @@ pub(super) use ctl::{CtlCommand, StateForm};
 pub(super) use daemon::{DemoArgs, LogForm, LogsArgs, ServeArgs};
 pub(super) use import::{ImportArgs, Origin};
 pub(super) use login::{LoginArgs, LogoutArgs, StatusArgs};
+pub(super) use service::ServiceCommand;
 pub(super) use session::{
     BridgeArgs, EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm,
 };
@@ -177,6 +179,9 @@ pub enum Command {
     /// The config file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keep the daemon running with the service manager of this user
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// The long form of any error code
     Explain(ExplainArgs),
     /// Show the version of this command and of the daemon

@@ -14,10 +14,12 @@ mod logs;
 mod project;
 mod run;
 mod secret;
+mod service;
 mod session;
 mod start;
 #[cfg(test)]
 mod tests;
+mod up;
 mod upstream;
 
 pub use arguments::Cli;

@@ -12,7 +12,7 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{agent, bridge, connect, local, login, logs, session, start, upstream};
+use super::{agent, bridge, connect, local, login, logs, service, session, start, up, upstream};
 use crate::api::{self, Logout, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -206,7 +206,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Run(asked)) => agent::run(context, asked).await,
         Some(Command::Connect(asked)) => connect::connect(context, asked).await,
         Some(Command::Disconnect(asked)) => connect::disconnect(context, asked).await,
-        Some(Command::Up) => start::up(context).await,
+        Some(Command::Up) => up::up(context).await,
         Some(Command::Down) => start::down(context).await,
         Some(Command::Logs(asked)) => logs::show(context, asked).await,
         Some(Command::Upstream(asked)) => upstream::run(context, asked).await,
@@ -214,6 +214,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Bridge(asked)) => bridge::bridge(context, asked).await,
         Some(Command::Ctl(asked)) => run_ctl(ctl, asked).await,
         Some(Command::Config(asked)) => local::config(context, asked),
+        Some(Command::Service(asked)) => service::run(context, asked).await,
         Some(Command::Explain(asked)) => local::explain(context, &asked),
         Some(Command::Version) => ctl::version(ctl, local::version()).await,
         Some(Command::Serve(_) | Command::Demo(_)) => unreachable!("not run on this runtime"),
@@ -292,6 +293,7 @@ fn serve_here(context: &Context, asked: ServeArgs) -> Outcome {
         upstreams: upstreams?,
         ready_fd: asked.ready_fd,
         until_eof: asked.until_eof,
+        succeed: asked.succeed,
         log_format: asked.log_format.map(|form| match form {
             LogForm::Text => LogFormat::Text,
             LogForm::Json => LogFormat::Json,

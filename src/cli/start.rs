@@ -14,8 +14,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::local;
 use super::run::Context;
+use super::service;
 use crate::api::{
-    self, Account, AccountState, Daemon, DaemonState, Failure, FailureDetail, Status,
+    self, Account, AccountState, Daemon, DaemonState, Failure, FailureDetail, Status, Stopping,
 };
 use crate::config::{self, Config};
 use crate::ctl::{self, Fault, Outcome, StatusArguments};
@@ -23,7 +24,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::paths::log::{LONGEST_LOG, set_aside};
 
 /// How long a daemon may take until it is ready: a keyring may ask a person.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon may take to end, beyond finishing what runs.
 const GONE_WITHIN: Duration = Duration::from_mins(1);
 
@@ -67,7 +68,8 @@ pub(super) async fn status(context: &Context, arguments: &StatusArguments) -> Ou
     }
 }
 
-fn load(context: &Context) -> Result<config::Loaded, Fault> {
+/// The configuration that the daemon would read.
+pub(super) fn load(context: &Context) -> Result<config::Loaded, Fault> {
     config::load(&context.inputs()).map_err(|error| local::config_fault(context, &error))
 }
 
@@ -128,25 +130,6 @@ pub(super) fn stopped(context: &Context, config: &Config) -> Status {
     Status::new(daemon, accounts.collect(), &[])
 }
 
-/// `up`
-pub(super) async fn up(context: &Context) -> Outcome {
-    let (status, started) = ensure_running(context).await?;
-    let screen = &context.ctl.screen;
-    if screen.format().is_json() {
-        screen.json(&status);
-        return Ok(0);
-    }
-    if !started {
-        let pid = status
-            .daemon
-            .pid
-            .map_or(String::new(), |pid| format!(" (pid {pid})"));
-        screen.say(format!("doorward is already running{pid}"));
-    }
-    screen.out(context.ctl.daemon_line(&status));
-    Ok(0)
-}
-
 /// The status of the daemon that runs, and whether it had to be started.
 pub(super) async fn ensure_running(context: &Context) -> Result<(Status, bool), Fault> {
     if let Some(status) = context.running().await? {
@@ -158,28 +141,39 @@ pub(super) async fn ensure_running(context: &Context) -> Result<(Status, bool), 
         .paths
         .prepare()
         .map_err(|error| could_not(context, &error.to_string()))?;
-    // Two commands at a time start one daemon: the second waits here, and then finds it.
-    let turn = locked(context.paths.state_dir.join("start.lock"), READY_WITHIN * 2).await;
-    let _turn = turn.map_err(|error| could_not(context, &error))?;
+    let _turn = turn(context).await?;
     if let Some(status) = context.running().await? {
         return Ok((status, false));
     }
-    spawn(context).await?;
+    spawn(context, &[], READY_WITHIN).await?;
     match context.running().await? {
         Some(status) => Ok((status, true)),
         None => Err(could_not(context, "it ended right after it was ready")),
     }
 }
 
-fn could_not(context: &Context, detail: &str) -> Fault {
+/// The turn to start a daemon: of two commands at a time, the second waits here, and then finds
+/// what the first has started.
+pub(super) async fn turn(context: &Context) -> Result<File, Fault> {
+    let turn = locked(context.paths.state_dir.join("start.lock"), READY_WITHIN * 2).await;
+    turn.map_err(|error| could_not(context, &error))
+}
+
+/// The fault that no daemon could be started.
+pub(super) fn could_not(context: &Context, detail: &str) -> Fault {
     Problem::new(Code::StartFailed)
         .with("detail", detail)
         .with("log", context.paths.log.display())
         .into()
 }
 
-/// Starts a daemon of its own process group and waits until it is ready.
-async fn spawn(context: &Context) -> Result<(), Fault> {
+/// Starts a daemon of its own process group, with flags beside those that every daemon here gets,
+/// and waits until it is ready.
+pub(super) async fn spawn(
+    context: &Context,
+    flags: &[&str],
+    patience: Duration,
+) -> Result<(), Fault> {
     let failed = |error: &dyn std::fmt::Display| could_not(context, &error.to_string());
     set_aside(&context.paths.log, LONGEST_LOG).map_err(|error| failed(&error))?;
     let mut log = OpenOptions::new()
@@ -195,6 +189,7 @@ async fn spawn(context: &Context) -> Result<(), Fault> {
     let mut command = std::process::Command::new(program);
     command
         .args(arguments(context))
+        .args(flags)
         .current_dir("/")
         // Its standard output is for the line that says ready, and for nothing else.
         .env_remove("DOORWARD_OUTPUT")
@@ -214,7 +209,7 @@ async fn spawn(context: &Context) -> Result<(), Fault> {
         .ok_or_else(|| failed(&"it has no output"))?;
     let mut line = String::new();
     let mut reader = BufReader::new(stdout);
-    let read = tokio::time::timeout(READY_WITHIN, reader.read_line(&mut line)).await;
+    let read = tokio::time::timeout(patience, reader.read_line(&mut line)).await;
     match read {
         Ok(Ok(length)) if length > 0 => Ok(()),
         Ok(_) => {
@@ -310,11 +305,11 @@ async fn locked(path: PathBuf, patience: Duration) -> Result<File, String> {
 /// `down`
 pub(super) async fn down(context: &Context) -> Outcome {
     let screen = &context.ctl.screen;
-    let Some(stopping) = ctl::ask_to_stop(&context.ctl).await? else {
+    let Some(stopping) = stop(context).await? else {
         screen.say("doorward is not running");
         return Ok(0);
     };
-    gone(&context.paths.lock).await?;
+    service::let_go(context).await;
     if screen.format().is_json() {
         screen.json(&stopping);
     } else {
@@ -323,14 +318,24 @@ pub(super) async fn down(context: &Context) -> Outcome {
     Ok(0)
 }
 
+/// Stops the daemon and waits for its end, if there is one.
+pub(super) async fn stop(context: &Context) -> Result<Option<Stopping>, Fault> {
+    let Some(stopping) = ctl::ask_to_stop(&context.ctl).await? else {
+        return Ok(None);
+    };
+    let drain = Duration::from_secs(stopping.drain_s);
+    gone(&context.paths.lock, drain + GONE_WITHIN).await?;
+    Ok(Some(stopping))
+}
+
 /// Waits until the daemon that holds `lock` has ended: the kernel gives the lock back then.
-async fn gone(lock: &Path) -> Result<(), Fault> {
+async fn gone(lock: &Path, patience: Duration) -> Result<(), Fault> {
     let lock = lock.to_owned();
     let wait = tokio::task::spawn_blocking(move || match File::open(&lock) {
         Ok(file) => file.lock_shared(),
         Err(_) => Ok(()),
     });
-    match tokio::time::timeout(GONE_WITHIN, wait).await {
+    match tokio::time::timeout(patience, wait).await {
         Ok(_) => Ok(()),
         Err(_) => Err(Problem::new(Code::TimedOut)
             .because("it was told to stop and still finishes what is running")

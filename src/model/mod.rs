@@ -2,6 +2,7 @@
 //! depends on the time takes `now` as an argument.
 
 pub mod catalogue;
+pub mod edition;
 pub mod fault;
 pub mod guess;
 pub mod id;

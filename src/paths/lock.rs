@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,26 +43,42 @@ pub struct InstanceLock {
     // Never read again: the lock lives as long as the open file.
     _file: File,
     paths: Paths,
-    bound: OnceLock<()>,
+    /// Whether the control socket ends with this daemon.
+    bound: AtomicBool,
 }
 
 impl InstanceLock {
     /// Prepares the state directory and takes the lock, or tells who has it.
     pub fn acquire(paths: &Paths) -> Result<Self, PathError> {
-        paths.prepare()?;
-        refuse_exposed(&paths.lock)?;
-        let failed = |error: io::Error| PathError::io(&paths.lock, &error);
-        let file = create_private(&paths.lock).map_err(failed)?;
+        let file = Self::file(paths)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                _file: file,
-                paths: paths.clone(),
-                bound: OnceLock::new(),
-            }),
+            Ok(()) => Ok(Self::held(file, paths)),
             Err(TryLockError::WouldBlock) => Err(PathError::Running {
                 pid: DaemonInfo::read(paths).map(|info| info.pid),
             }),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+            Err(TryLockError::Error(error)) => Err(PathError::io(&paths.lock, &error)),
+        }
+    }
+
+    /// The same, after whoever has it now; blocks until then.
+    pub fn await_turn(paths: &Paths) -> Result<Self, PathError> {
+        let file = Self::file(paths)?;
+        file.lock()
+            .map_err(|error| PathError::io(&paths.lock, &error))?;
+        Ok(Self::held(file, paths))
+    }
+
+    fn file(paths: &Paths) -> Result<File, PathError> {
+        paths.prepare()?;
+        refuse_exposed(&paths.lock)?;
+        create_private(&paths.lock).map_err(|error| PathError::io(&paths.lock, &error))
+    }
+
+    fn held(file: File, paths: &Paths) -> Self {
+        Self {
+            _file: file,
+            paths: paths.clone(),
+            bound: AtomicBool::new(false),
         }
     }
 
@@ -84,9 +100,19 @@ impl InstanceLock {
         }
         remove_stale(socket)?;
         let listener = UnixListener::bind(socket).map_err(failed)?;
-        let _ = self.bound.set(());
+        self.keep_socket();
         fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(failed)?;
         Ok(listener)
+    }
+
+    /// The control socket ends with this daemon, which did not bind it itself.
+    pub fn keep_socket(&self) {
+        self.bound.store(true, Ordering::SeqCst);
+    }
+
+    /// The control socket outlives this daemon: the one that comes next listens on it already.
+    pub fn leave_socket(&self) {
+        self.bound.store(false, Ordering::SeqCst);
     }
 }
 
@@ -94,7 +120,7 @@ impl Drop for InstanceLock {
     fn drop(&mut self) {
         // What cannot be removed only costs the next start a probe.
         let _ = fs::remove_file(&self.paths.daemon);
-        if self.bound.get().is_some() {
+        if self.bound.load(Ordering::SeqCst) {
             let _ = fs::remove_file(&self.paths.socket);
         }
     }

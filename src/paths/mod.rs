@@ -9,7 +9,9 @@ pub mod log;
 mod private;
 
 pub use lock::{DaemonInfo, InstanceLock};
-pub use private::{create_private, ensure_private_dir, refuse_exposed, write_private};
+pub use private::{
+    create_private, ensure_private_dir, refuse_exposed, refuse_exposed_socket, write_private,
+};
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{FILE_NAMES, PathError};
@@ -78,10 +78,28 @@ pub fn refuse_exposed(file: &Path) -> Result<(), PathError> {
         });
     }
     owned(file, &meta)?;
+    closed(file, &meta)
+}
+
+/// Refuses a socket that is not this user's alone.
+pub fn refuse_exposed_socket(path: &Path) -> Result<(), PathError> {
+    let meta = fs::metadata(path).map_err(|error| PathError::io(path, &error))?;
+    if !meta.file_type().is_socket() {
+        return Err(PathError::Unexpected {
+            path: path.to_owned(),
+            expected: "a socket",
+        });
+    }
+    owned(path, &meta)?;
+    closed(path, &meta)
+}
+
+/// Refuses a file that others may use.
+fn closed(path: &Path, meta: &Metadata) -> Result<(), PathError> {
     let mode = meta.mode() & 0o777;
     if mode & OTHERS != 0 {
         return Err(PathError::Exposed {
-            path: file.to_owned(),
+            path: path.to_owned(),
             mode,
             directory: false,
         });

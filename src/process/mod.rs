@@ -9,6 +9,7 @@ mod dumps;
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
+pub mod program;
 #[cfg(test)]
 mod tests;
 

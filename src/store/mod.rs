@@ -200,16 +200,16 @@ impl Store {
             .await
     }
 
-    /// Deletes the sign-in of `account` if its refresh token is `token`, and keeps `why` in its
-    /// place. Tells whether it did: a sign-in that came in between is another one, and stays.
-    pub async fn delete_grant_if_equal(
+    /// Deletes the sign-in of `account` if its refresh token is one of `tokens`, and keeps `why` in
+    /// its place. Tells whether it did: a sign-in that came in between is another one, and stays.
+    pub async fn delete_grant_if_among(
         &self,
         account: &AccountRef,
-        token: &RefreshToken,
+        tokens: Vec<RefreshToken>,
         why: SignedOutRecord,
     ) -> Result<bool, StoreError> {
-        let (account, token) = (account.clone(), token.clone());
-        self.records(move |records| records.delete_grant(&account, Some(&token), &why))
+        let account = account.clone();
+        self.records(move |records| records.delete_grant(&account, Some(&tokens), &why))
             .await
     }
 

@@ -104,18 +104,19 @@ impl Records {
         })
     }
 
-    /// Deletes the grant; if `only` is given, only where that is its refresh token. The one
+    /// Deletes the grant; if `only` is given, only where its refresh token is among those. The one
     /// thread that writes makes the look and the deletion one step.
     pub(super) fn delete_grant(
         &mut self,
         account: &AccountRef,
-        only: Option<&RefreshToken>,
+        only: Option<&[RefreshToken]>,
         why: &SignedOutRecord,
     ) -> Result<bool, StoreError> {
         let id = account.to_string();
-        if only.is_some() {
+        if let Some(only) = only {
             let held: Option<GrantRecord> = self.get(GRANTS, &id)?;
-            if held.and_then(|grant| grant.refresh).as_ref() != only {
+            let held = held.and_then(|grant| grant.refresh);
+            if !held.is_some_and(|held| only.contains(&held)) {
                 return Ok(false);
             }
         }

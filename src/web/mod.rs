@@ -34,11 +34,13 @@ mod probes;
 pub mod proxy;
 pub mod respond;
 pub mod routes;
+mod tally;
 mod trial;
 mod views;
 
 use plan::Plan;
 use respond::RequestId;
+use tally::{Tallies, Tally};
 
 /// What all workers of the agent port share.
 pub struct AgentState {
@@ -54,6 +56,8 @@ pub struct AgentState {
     pub checks: ArcSwap<Checks>,
     /// How far a stop has come.
     pub stop: Stop,
+    /// What is being answered.
+    pub tallies: Tallies,
     /// What stands for this daemon in `Via`: other daemons on the way have another one.
     pub pseudonym: String,
     via: HeaderValue,
@@ -64,13 +68,16 @@ pub struct AgentState {
     secret: [u8; 32],
 }
 
-/// The two steps of a stop.
+/// The steps of a stop. A stream ends between two events at its step, and in the midst of one only
+/// at the step after it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Cancelled at its start: streams that agents listen on end then, visibly.
     pub begun: CancellationToken,
     /// Cancelled when running calls have had their time: they end then, visibly.
     pub over: CancellationToken,
+    /// Cancelled when an event that was on its way then has had its time too.
+    pub cut: CancellationToken,
 }
 
 impl Stop {
@@ -79,6 +86,7 @@ impl Stop {
         Self {
             begun: self.begun.child_token(),
             over: self.over.child_token(),
+            cut: self.cut.child_token(),
         }
     }
 }
@@ -123,6 +131,7 @@ impl AgentState {
             plan: ArcSwap::from_pointee(plan),
             checks: ArcSwap::from_pointee(Checks::default()),
             stop,
+            tallies: Tallies::default(),
             pseudonym,
             via,
             requests: AtomicU64::new(random_u64(random)),
@@ -208,14 +217,16 @@ pub fn server(
 ) -> std::io::Result<Server> {
     let shared = web::Data::from(Arc::clone(state));
     let server = HttpServer::new(move || {
+        let tally = shared.tallies.of_thread();
         let worker = Rc::new(proxy::Worker {
             state: Arc::clone(&shared),
             stop: shared.stop.of_worker(),
+            tally: Rc::clone(&tally),
             transport: HyperTransport::new(),
         });
         App::new()
             .app_data(shared.clone())
-            .configure(|config| add_pages(config, &shared, &pages))
+            .configure(|config| add_pages(config, &shared, &pages, &tally))
             .default_service(fn_service(move |request: ServiceRequest| {
                 answer(Rc::clone(&worker), request)
             }))
@@ -234,7 +245,13 @@ pub fn server(
 }
 
 /// Pages stand apart from the data path: middleware costs them nothing that matters.
-fn add_pages(config: &mut web::ServiceConfig, state: &web::Data<AgentState>, pages: &Pages) {
+fn add_pages(
+    config: &mut web::ServiceConfig,
+    state: &web::Data<AgentState>,
+    pages: &Pages,
+    tally: &Rc<Tally>,
+) {
+    let tally = Rc::clone(tally);
     let owner = Arc::clone(state);
     let looking = Arc::clone(state);
     let owns = Arc::clone(&pages.owns);
@@ -247,7 +264,9 @@ fn add_pages(config: &mut web::ServiceConfig, state: &web::Data<AgentState>, pag
         .wrap(middleware::from_fn(move |request: ServiceRequest, next| {
             let state = Arc::clone(&looking);
             let elsewhere = Arc::clone(&elsewhere);
+            let flight = tally.begin();
             async move {
+                let _flight = flight;
                 let id = state.request_id();
                 let from_elsewhere = elsewhere(&state, request.head());
                 let verdict = guard::look(&state.plan.load().doors, request.head(), from_elsewhere);
@@ -269,9 +288,10 @@ async fn answer(
 ) -> Result<ServiceResponse, actix_web::Error> {
     let (request, payload) = request.into_parts();
     let mut response = proxy::handle(&worker, &request, payload).await;
-    if request.head().connection_type() == ConnectionType::Upgrade {
-        // An offer that was passed over. The server closes such a connection after its answer;
-        // the client is told so.
+    let offered = request.head().connection_type() == ConnectionType::Upgrade;
+    if offered || worker.tally.is_closing() {
+        // An offer that was passed over, or the last answer of this daemon. The server closes such
+        // a connection after its answer; the client is told so.
         response
             .head_mut()
             .set_connection_type(ConnectionType::Close);

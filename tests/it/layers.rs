@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("agents", &["model"]),
     ("import", &["model"]),
     ("run", &["model", "agents", "api"]),
+    ("service", &[]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -32,6 +32,7 @@ mod projects;
 mod proxy;
 mod ready;
 mod redaction;
+mod restarts;
 mod rules;
 mod run;
 mod scenarios;

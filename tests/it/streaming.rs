@@ -343,6 +343,62 @@ fn ls_graceful_shutdown() {
 }
 
 #[test]
+fn ls_graceful_shutdown_ends_streams_between_two_events() {
+    let (listening, events) = driven();
+    let (answering, results) = driven();
+    let agent = Agent::start(Options {
+        upstreams: vec![
+            upstream("up", listening.url("/mcp")),
+            upstream("other", answering.url("/mcp")),
+        ],
+        ..Options::default()
+    });
+    let half = |send: &Sender<Vec<u8>>| {
+        let text = format!("{EVENTS}{}", chunk("data: 1\n\ndata: 2"));
+        send.send(text.into()).expect("sent");
+    };
+    half(&events);
+    let mut stream = open(&agent, "GET");
+    half(&results);
+    let mut call = agent.connect();
+    call.write(agent.request("POST", "/u/other", "", "{}"));
+    assert_eq!(call.head().expect("a head").status(), 200);
+    for wire in [&mut stream, &mut call] {
+        let begun = wire.chunk().expect("whole").expect("the half");
+        assert_eq!(begun, b"data: 1\n\ndata: 2");
+    }
+    let stop = &agent.state.stop;
+    for (step, last, send, wire) in [
+        (&stop.begun, &stop.over, &events, &mut stream),
+        (&stop.over, &stop.cut, &results, &mut call),
+    ] {
+        assert!(!last.is_cancelled());
+        step.cancel();
+        // What comes then is passed on as far as the event goes.
+        send.send(chunk("2\ndata: 22").into()).expect("sent");
+        let more = wire.chunk().expect("whole").expect("more of it");
+        assert_eq!(more, b"2\ndata: 22");
+        send.send(chunk("\n\ndata: 3\n\n").into()).expect("sent");
+        let rest = wire.chunk().expect("whole").expect("the rest of it");
+        assert_eq!(rest, b"\n\n");
+        assert_eq!(wire.chunk(), Err(()), "and there it ends, visibly");
+    }
+}
+
+#[test]
+fn ls_graceful_shutdown_an_event_that_does_not_end_is_not_waited_for_forever() {
+    let (up, send) = driven();
+    let agent = Agent::before(up.url("/mcp"));
+    let text = format!("{EVENTS}{}", chunk("data: 1"));
+    send.send(text.into()).expect("sent");
+    let mut stream = open(&agent, "GET");
+    stream.chunk().expect("whole").expect("the half");
+    agent.state.stop.begun.cancel();
+    agent.state.stop.over.cancel();
+    assert_eq!(stream.chunk(), Err(()));
+}
+
+#[test]
 fn a_stream_keeps_its_session_alive_and_progress_slides_it() {
     let (up, send) = driven();
     let agent = Agent::before(up.url("/mcp"));

@@ -123,6 +123,7 @@ impl TokenManager {
         Salvage::release(self.salvage.take());
         // A refresh never tells the slot: it goes on with a sign-in.
         self.slot.signed_in(identity_of(&grant));
+        self.stored = grant.refresh.clone();
         self.grant = Some(grant);
         self.event(
             Event::SignedIn {
@@ -144,6 +145,7 @@ impl TokenManager {
         grant.generation = generation;
         let (store, grant) = (self.deps.store.clone(), grant.clone());
         let salvage = self.salvage.take();
+        let brought = grant.refresh.clone();
         let write = async move {
             let kept = store.put_grant(grant).await;
             failpoint::here!("refresh.committed");
@@ -153,6 +155,7 @@ impl TokenManager {
             let event = match kept {
                 Ok(()) => {
                     Salvage::release(salvage);
+                    act.stored = brought;
                     Event::Saved { epoch, generation }
                 }
                 Err(error) => {

@@ -119,6 +119,8 @@ impl Handler<Logout> for TokenManager {
             Some(grant) if !logout.local => Some(self.authority.revoke(grant, access.as_ref())),
             _ => None,
         };
+        // While the newest token is not saved, the store holds the one before.
+        let stored = self.stored.take();
         let held = grant.as_ref().map(|grant| grant.refresh.clone());
         let work = async move {
             failpoint::here!("logout.begun");
@@ -130,8 +132,9 @@ impl Handler<Logout> for TokenManager {
             match held {
                 // A sign-in that came in while the provider took its time is another one.
                 Some(Some(token)) => {
+                    let tokens = stored.into_iter().chain([token]).collect();
                     store
-                        .delete_grant_if_equal(&account, &token, record)
+                        .delete_grant_if_among(&account, tokens, record)
                         .await?;
                 }
                 Some(None) | None => store.delete_grant(&account, record).await?,

@@ -20,7 +20,7 @@ use crate::model::id::AccountRef;
 use crate::model::mcp::Identity;
 use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
 use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
-use crate::model::secret::AccessToken;
+use crate::model::secret::{AccessToken, RefreshToken};
 use crate::model::time::Timestamp;
 use crate::model::token::TokenPolicy;
 use crate::oauth::Authority;
@@ -56,6 +56,8 @@ pub struct TokenManager {
     pub(super) grant: Option<GrantRecord>,
     pub(super) sign_in: SignIn,
     held: Option<Held>,
+    /// The refresh token in the store, which is an older one while the newest is not saved.
+    stored: Option<RefreshToken>,
     salvage: Option<Salvage>,
     slot: Arc<Slot>,
     published: Option<Arc<Published>>,
@@ -88,6 +90,7 @@ impl TokenManager {
             grant: None,
             sign_in: SignIn::default(),
             held: None,
+            stored: None,
             salvage: None,
             slot,
             published: None,
@@ -124,6 +127,7 @@ impl TokenManager {
         };
         self.machine = Machine::new(policy, retry, restored);
         self.grant = found.map(|(grant, _)| grant);
+        self.stored = self.grant.as_ref().and_then(|grant| grant.refresh.clone());
         if let Some(grant) = &self.grant {
             self.slot.resumed(identity_of(grant));
         }
@@ -207,6 +211,7 @@ impl TokenManager {
                 let Some(token) = grant.refresh.clone() else {
                     return;
                 };
+                let tokens = self.stored.take().into_iter().chain([token]).collect();
                 let (store, account) = (self.deps.store.clone(), self.account.clone());
                 failpoint::here!("refresh.forget");
                 let forget = async move {
@@ -217,7 +222,7 @@ impl TokenManager {
                             .await?;
                     }
                     store
-                        .delete_grant_if_equal(&account, &token, record)
+                        .delete_grant_if_among(&account, tokens, record)
                         .await
                         .map(|_| ())
                 };

@@ -26,6 +26,9 @@ pub struct ServeArgs {
     /// Stop when standard input ends, for programs that start a daemon of their own
     #[arg(long)]
     pub until_eof: bool,
+    /// Take the place of the daemon that runs, as `up` does
+    #[arg(long, hide = true)]
+    pub succeed: bool,
     /// Form of the log
     #[arg(long, value_name = "FMT")]
     pub log_format: Option<LogForm>,

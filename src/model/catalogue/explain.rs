@@ -349,6 +349,12 @@ pub(super) const fn explain(code: Code) -> &'static str {
              started, and a program that gets the same number later is another process. Threads \
              and processes that have ended and wait for their parents cannot be bound to."
         }
+        Code::ServiceFailed => {
+            "`doorward service` speaks to the service manager of your user: systemd on Linux, \
+             launchd on macOS. Over ssh, in containers and under sudo there is often none. On \
+             Linux, `loginctl enable-linger` gives a user one that does not depend on a login. \
+             Without any, `doorward up` starts the daemon in the background."
+        }
         Code::NoLog => {
             "A daemon that `doorward up` or another command started in the background writes its \
              log into the state directory, and `doorward logs` shows that file. A daemon in the \

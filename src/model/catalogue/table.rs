@@ -238,7 +238,7 @@ catalogue! {
     VersionSkew "version_skew" 200 / , No, exit 0:
         "the daemon is {old}, this command is {new}",
         "it was not restarted after the update",
-        "doorward down && doorward up";
+        "doorward up";
     ClientConfigChanged "client_config_changed" 409 / , AfterUser, exit 1:
         "{file} changed while you were looking at the preview",
         "{client} wrote to it",
@@ -336,6 +336,10 @@ catalogue! {
         "no session can be bound to process {pid}",
         "there is no such process",
         "name a process of yours, or mint one that belongs to none: doorward session mint";
+    ServiceFailed "service_failed" 503 / , AfterUser, exit 1:
+        "the service manager did not do it",
+        "{detail}",
+        "doorward up starts the daemon without it";
     NoLog "no_log" 404 / , No, exit 5:
         "there is no log to show",
         "{file} does not exist: no daemon has run in the background yet",

@@ -104,7 +104,7 @@ async fn a_rejected_token_deletes_only_the_very_sign_in_it_belongs_to() {
 
     let old = RefreshToken::new("old");
     let kept = store
-        .delete_grant_if_equal(&linear, &old, why.clone())
+        .delete_grant_if_among(&linear, vec![old.clone()], why.clone())
         .await;
     assert_eq!(kept, Ok(false));
     assert_eq!(store.grants().await.expect("read").len(), 2);
@@ -112,7 +112,7 @@ async fn a_rejected_token_deletes_only_the_very_sign_in_it_belongs_to() {
 
     let new = RefreshToken::new("new");
     let deleted = store
-        .delete_grant_if_equal(&linear, &new, why.clone())
+        .delete_grant_if_among(&linear, vec![old, new], why.clone())
         .await;
     assert_eq!(deleted, Ok(true));
     assert_eq!(

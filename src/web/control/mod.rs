@@ -2,7 +2,6 @@
 //! open it; a session's credential is worth nothing here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -17,9 +16,11 @@ use crate::actor::directory::{Directory, DirectoryError};
 use crate::api::{self, Moment};
 use crate::config::Upstream;
 use crate::model::catalogue::{Code, Problem};
+use crate::model::edition::Edition;
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
 
+mod ending;
 mod granting;
 mod mint;
 mod rename;
@@ -28,6 +29,8 @@ mod sessions;
 mod shown;
 mod sign_in;
 mod upstreams;
+
+pub use ending::End;
 
 /// Loads the configuration again, or says what is wrong with it.
 pub type Reload = Arc<dyn Fn() -> Result<api::Reloaded, Problem> + Send + Sync>;
@@ -41,8 +44,10 @@ pub struct Control {
     pub agents: Arc<AgentState>,
     /// Reloads the configuration.
     pub reload: Reload,
-    /// Told to stop, with the time running calls are given.
-    pub stop: mpsc::UnboundedSender<Option<Duration>>,
+    /// Told to end.
+    pub end: mpsc::UnboundedSender<End>,
+    /// The program that it runs.
+    pub edition: Edition,
     /// When the daemon started.
     pub started: Timestamp,
     /// Its socket, for people.
@@ -189,7 +194,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::post().to(sessions::renew),
         )
         .route(api::path::RELOAD, web::post().to(reload))
-        .route(api::path::SHUTDOWN, web::post().to(shutdown))
+        .route(api::path::SHUTDOWN, web::post().to(ending::shutdown))
+        .route(api::path::HAND_OVER, web::post().to(ending::hand_over))
         .default_service(web::to(|| async {
             Answer::Err(Refused(
                 Problem::new(Code::NotFound).because("this version does not answer that"),
@@ -197,9 +203,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         }));
 }
 
-async fn version() -> HttpResponse {
+async fn version(control: web::Data<Control>) -> HttpResponse {
     HttpResponse::Ok().json(api::DaemonVersion {
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: control.edition.version.clone(),
+        made: control.edition.made.map(Moment),
     })
 }
 
@@ -277,18 +284,4 @@ async fn status(control: web::Data<Control>) -> HttpResponse {
 
 async fn reload(control: web::Data<Control>) -> Answer {
     Ok(HttpResponse::Ok().json((control.reload)()?))
-}
-
-async fn shutdown(
-    control: web::Data<Control>,
-    asked: web::Json<Option<api::Shutdown>>,
-) -> HttpResponse {
-    let drain = asked
-        .into_inner()
-        .unwrap_or_default()
-        .drain_s
-        .map(Duration::from_secs);
-    // Nobody listens any longer only when the daemon stops already.
-    let _ = control.stop.send(drain);
-    HttpResponse::Ok().json(api::Stopping::new(std::process::id()))
 }

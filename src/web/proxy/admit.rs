@@ -13,6 +13,7 @@ use super::super::guard::{self, Presented};
 use super::super::plan::Plan;
 use super::super::respond::{self, RequestId};
 use super::super::routes::RouteEntry;
+use super::super::tally::Flight;
 use super::super::{AgentState, probes};
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
@@ -36,6 +37,8 @@ pub(super) struct Call {
     pub(super) max_body: u64,
     /// How long it waits for its turn.
     pub(super) turn_within: Duration,
+    /// Lets a stop of the daemon wait for the end of the answer.
+    pub(super) flight: Flight,
     pub(super) id: RequestId,
 }
 
@@ -73,6 +76,7 @@ impl From<HttpResponse> for Refused {
 pub(super) fn admit(
     state: &AgentState,
     request: &HttpRequest,
+    flight: Flight,
     id: RequestId,
 ) -> Result<Call, Refused> {
     let head = request.head();
@@ -119,6 +123,7 @@ pub(super) fn admit(
         open,
         max_body: plan.max_body,
         turn_within: route.spec.queue_timeout,
+        flight,
         id,
     })
 }

@@ -78,10 +78,11 @@ pub(super) fn answer(
         );
     };
     let events = is_event_stream(&head.headers);
-    let daemon = if events && request.method() == actix_web::http::Method::GET {
-        &worker.stop.begun
+    let stop = &worker.stop;
+    let (daemon, last) = if events && request.method() == actix_web::http::Method::GET {
+        (&stop.begun, &stop.over)
     } else {
-        &worker.stop.over
+        (&stop.over, &stop.cut)
     };
     let id = call.id;
     let body_has_no_length = body.length().is_none();
@@ -94,11 +95,13 @@ pub(super) fn answer(
                 cuts: Cuts {
                     session: call.session.as_ref().map(|cell| cell.ended().clone()),
                     daemon: daemon.clone(),
+                    last: last.clone(),
                 },
                 comment_after: call.route.spec.comment_after,
                 give_up: call.route.spec.idle_timeout.filter(|_| !events),
                 session: call.session,
                 open: call.open,
+                flight: call.flight,
                 running: answered.running,
                 // What has a length cannot be more than that.
                 resume: answered.resume.filter(|_| events && body_has_no_length),

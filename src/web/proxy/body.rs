@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::places::Running;
+use super::super::tally::Flight;
 use super::ids::Ids;
 use super::resume::{Reopening, Resume};
 use super::sse::Edge;
@@ -40,7 +41,10 @@ pub(super) enum Unfinished {
 /// What ends a body early.
 pub(super) struct Cuts {
     pub(super) session: Option<CancellationToken>,
+    /// Ends an event stream between two events, and anything else at once.
     pub(super) daemon: CancellationToken,
+    /// Ends it wherever it is.
+    pub(super) last: CancellationToken,
 }
 
 /// The body of an answer on its way to the agent.
@@ -49,6 +53,7 @@ pub(super) struct AgentBody {
     length: Option<u64>,
     session: Option<Arc<SessionCell>>,
     open: Option<StreamGuard>,
+    _flight: Flight,
     /// Held until the end, except for event streams, which are no load while they are silent.
     _running: Option<Running>,
     cuts: Cuts,
@@ -77,6 +82,7 @@ pub(super) struct Opening {
     pub(super) session: Option<Arc<SessionCell>>,
     pub(super) open: Option<StreamGuard>,
     pub(super) running: Running,
+    pub(super) flight: Flight,
     pub(super) cuts: Cuts,
     pub(super) comment_after: Duration,
     pub(super) give_up: Option<Duration>,
@@ -96,6 +102,7 @@ impl AgentBody {
             upstream,
             session: opening.session,
             open: opening.open,
+            _flight: opening.flight,
             _running: (!opening.events).then_some(opening.running),
             cuts: opening.cuts,
             waiting: None,
@@ -155,12 +162,14 @@ impl AgentBody {
     }
 
     fn is_cut(&self) -> bool {
-        self.cuts.daemon.is_cancelled()
-            || self
-                .cuts
-                .session
-                .as_ref()
-                .is_some_and(CancellationToken::is_cancelled)
+        let session = self.cuts.session.as_ref();
+        session.is_some_and(CancellationToken::is_cancelled)
+            || self.cuts.daemon.is_cancelled() && !self.finishes_event()
+    }
+
+    /// Whether a stop of the daemon waits for the end of the event that has begun.
+    fn finishes_event(&self) -> bool {
+        self.edge.is_some_and(|edge| !edge.is_between()) && !self.cuts.last.is_cancelled()
     }
 
     /// Begins to open the stream again, where that can be done without the agent noticing: between
@@ -204,13 +213,15 @@ impl AgentBody {
     /// What there is to do while nothing comes.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Unfinished>>> {
         if self.poll_cut(cx).is_ready() {
-            let moved = self.stream.as_ref().is_some_and(|it| it.resume.is_moved());
-            if self.is_cut() || !moved {
+            if self.is_cut() {
                 return self.fail(Unfinished::Cut, cx);
             }
-            if !self.reopen() {
+            let moved = self.stream.as_ref().is_some_and(|it| it.resume.is_moved());
+            if moved && !self.reopen() {
                 return self.fail(Unfinished::NotAgain, cx);
             }
+            // In the midst of an event, the next step of the stop is waited for.
+            self.waiting = None;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -225,7 +236,9 @@ impl AgentBody {
     /// be woken by it.
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = self.waiting.get_or_insert_with(|| {
-            let daemon = self.cuts.daemon.clone();
+            let cuts = &self.cuts;
+            let stopping = cuts.daemon.is_cancelled();
+            let daemon = if stopping { &cuts.last } else { &cuts.daemon }.clone();
             let session = self.cuts.session.clone();
             let stream = self.stream.as_ref();
             let moved = stream.and_then(|stream| stream.resume.moved().cloned());
@@ -298,7 +311,12 @@ impl MessageBody for AgentBody {
             Poll::Pending => return this.poll_quiet(cx),
         }
         match Pin::new(&mut this.upstream).poll_next(cx) {
-            Poll::Ready(Some(Ok(chunk))) => {
+            Poll::Ready(Some(Ok(mut chunk))) => {
+                if this.cuts.daemon.is_cancelled()
+                    && let Some(rest) = this.edge.and_then(|edge| edge.rest_of_event(&chunk))
+                {
+                    chunk.truncate(rest);
+                }
                 this.passed(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }

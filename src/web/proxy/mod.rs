@@ -10,6 +10,7 @@ use actix_web::dev::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::{Either, select};
 
+use super::tally::Tally;
 use super::{AgentState, Stop, respond};
 use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
@@ -46,6 +47,8 @@ pub struct Worker {
     /// Cancelled with the stop of the daemon. Every request waits for it, and would contend with
     /// those of other threads for the one that is shared.
     pub stop: Stop,
+    /// The requests that it is answering.
+    pub(super) tally: Rc<Tally>,
     /// Its connections to upstreams.
     pub transport: HyperTransport,
 }
@@ -58,7 +61,8 @@ pub(super) async fn handle(
 ) -> HttpResponse {
     let state = &worker.state;
     let id = state.request_id();
-    let call = match admit::admit(state, request, id) {
+    let flight = worker.tally.begin();
+    let call = match admit::admit(state, request, flight, id) {
         Ok(call) => call,
         Err(refused) => {
             if !refused.held.is_zero() {

@@ -25,20 +25,35 @@ impl Edge {
     /// Takes note of a chunk.
     pub(super) fn pass(&mut self, chunk: &[u8]) {
         for byte in chunk {
-            let second_half = self.after_cr && *byte == b'\n';
-            self.after_cr = *byte == b'\r';
-            match byte {
-                b'\n' if second_half => {}
-                b'\r' | b'\n' => {
-                    self.between = self.fresh_line;
-                    self.fresh_line = true;
-                }
-                _ => {
-                    self.between = false;
-                    self.fresh_line = false;
-                }
+            self.step(*byte);
+        }
+    }
+
+    fn step(&mut self, byte: u8) {
+        let second_half = self.after_cr && byte == b'\n';
+        self.after_cr = byte == b'\r';
+        match byte {
+            b'\n' if second_half => {}
+            b'\r' | b'\n' => {
+                self.between = self.fresh_line;
+                self.fresh_line = true;
+            }
+            _ => {
+                self.between = false;
+                self.fresh_line = false;
             }
         }
+    }
+
+    /// How much of `chunk` belongs to the event that the stream is in the midst of; `None` where
+    /// the event goes on after it.
+    pub(super) fn rest_of_event(mut self, chunk: &[u8]) -> Option<usize> {
+        let end = chunk.iter().position(|byte| {
+            self.step(*byte);
+            self.between
+        })?;
+        let crlf = chunk[end..].starts_with(b"\r\n");
+        Some(end + 1 + usize::from(crlf))
     }
 
     /// Whether the stream is between two events now.
@@ -87,6 +102,20 @@ mod tests {
         assert!(after(&["data: x\r\n", "\r", "\n"]));
         assert!(!after(&["data: x\r", "\n"]), "a split CRLF is one line end");
         assert!(after(&["data: x\n", "\n"]));
+    }
+
+    #[test]
+    fn what_is_left_of_an_event_ends_with_its_blank_line() {
+        let rest = |before: &str, chunk: &str| {
+            let mut edge = Edge::new();
+            edge.pass(before.as_bytes());
+            edge.rest_of_event(chunk.as_bytes())
+        };
+        assert_eq!(rest("data: a", "b\n\ndata: c"), Some(3));
+        assert_eq!(rest("data: a\r\n", "\r\ndata: c"), Some(2));
+        assert_eq!(rest("data: a\r", "\n\r\nid: 2\r\n\r\n"), Some(3));
+        assert_eq!(rest("data: a\n", "data: b\n"), None);
+        assert_eq!(rest("data: a\n", "\n"), Some(1));
     }
 
     proptest! {

@@ -105,6 +105,36 @@ fn chaos_a_store_that_panics_over_any_write_loses_nothing() {
     }
 }
 
+/// A sign-out forgets the token before as well, which the store holds while the newest is not saved.
+#[test]
+fn chaos_a_sign_out_while_the_newest_token_is_not_saved_leaves_nothing_behind() {
+    let mut world = World::new(false);
+    // It is not tried again before the sign-out.
+    world
+        .daemon
+        .configure("[refresh]\nretry = { base = \"10m\", max = \"10m\" }");
+    let mut unsaved = 0;
+    for passed in 1..=3 {
+        let step = format!("store.commit={passed}*off->1*panic");
+        world.daemon.kill();
+        assert!(world.daemon.serve_until(&step), "{step}");
+        // Whichever write was hit, somebody signs out after it.
+        world.echo();
+        let log = world.daemon.log();
+        let hit = log.contains("the refreshed sign-in is not saved yet");
+        unsaved += u32::from(hit);
+        let (code, told) = world.daemon.run(&["logout", "ev", "--local"]);
+        assert_eq!(code, 0, "{step}: {told}");
+        world.daemon.kill();
+        world.daemon.serve();
+        let (_, status) = world.daemon.run(&["status"]);
+        let problem = &status["upstreams"][0]["problem"];
+        assert_eq!(problem["code"], "login_required", "{step}: {status}");
+        assert!(world.daemon.try_sign_in(&world.authority), "{step}");
+    }
+    assert!(unsaved > 0, "a save was hit");
+}
+
 #[test]
 fn chaos_a_session_that_panics_over_its_revoke_is_revoked_by_its_successor() {
     let mut world = World::new(false);

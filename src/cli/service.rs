@@ -1,0 +1,407 @@
+//! `service`: has the service manager of this user keep the daemon running.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::arguments::ServiceCommand;
+use super::run::Context;
+use super::start;
+use crate::ctl::{Fault, Outcome};
+use crate::model::catalogue::{Code, Problem};
+use crate::service::{self, Service, ServiceFile, Step, launchd, systemd};
+
+/// The exit codes of `service status`.
+const STOPPED: u8 = 3;
+const NOT_INSTALLED: u8 = 5;
+
+/// `service …`
+pub(super) async fn run(context: &Context, command: ServiceCommand) -> Outcome {
+    let manager = Manager::of(context)?;
+    match command {
+        ServiceCommand::Print => print(context, &manager),
+        ServiceCommand::Install(asked) if asked.dry_run => print(context, &manager),
+        ServiceCommand::Install(_) => install(context, &manager).await,
+        ServiceCommand::Uninstall => uninstall(context, &manager).await,
+        ServiceCommand::Start => {
+            manager.installed()?;
+            start_in_place(context, &manager).await?;
+            done(context, "doorward runs")
+        }
+        ServiceCommand::Stop => {
+            manager.installed()?;
+            manager.tell(&manager.stop()).await?;
+            done(context, "doorward has stopped")
+        }
+        ServiceCommand::Restart => {
+            manager.installed()?;
+            restart(context, &manager).await?;
+            done(context, "doorward has restarted")
+        }
+        ServiceCommand::Status => status(context, &manager).await,
+    }
+}
+
+/// The service manager of this user, if a service of this daemon is installed there.
+pub(super) fn installed(context: &Context) -> Option<Manager> {
+    let manager = Manager::of(context).ok()?;
+    manager.is_installed().then_some(manager)
+}
+
+/// Which one there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Systemd,
+    Launchd { user: u32 },
+}
+
+/// The service manager of this user, and the service of this daemon there.
+pub(super) struct Manager {
+    kind: Kind,
+    name: String,
+    directory: PathBuf,
+}
+
+impl Manager {
+    fn of(context: &Context) -> Result<Self, Fault> {
+        let home = std::env::home_dir().ok_or_else(|| failed(&"no home directory is known"))?;
+        let name = service::name(
+            context
+                .global
+                .state_dir
+                .is_some()
+                .then_some(context.paths.state_dir.as_path()),
+        );
+        if cfg!(target_os = "macos") {
+            let user = rustix::process::getuid().as_raw();
+            return Ok(Self {
+                kind: Kind::Launchd { user },
+                name,
+                directory: launchd::directory(&home),
+            });
+        }
+        let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let config = config.filter(|path| path.is_absolute());
+        Ok(Self {
+            kind: Kind::Systemd,
+            name,
+            directory: systemd::directory(&home, config.as_deref()),
+        })
+    }
+
+    fn files(&self, service: &Service) -> Vec<ServiceFile> {
+        match self.kind {
+            Kind::Systemd => systemd::files(service).into(),
+            Kind::Launchd { .. } => vec![launchd::file(service)],
+        }
+    }
+
+    fn file_names(&self) -> Vec<String> {
+        match self.kind {
+            Kind::Systemd => vec![
+                format!("{}.socket", self.name),
+                format!("{}.service", self.name),
+            ],
+            Kind::Launchd { .. } => vec![format!("{}.plist", launchd::label(&self.name))],
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let names = self.file_names().into_iter();
+        names.map(|name| self.directory.join(name))
+    }
+
+    fn plist(&self) -> PathBuf {
+        self.paths().next().expect("there is always one file")
+    }
+
+    fn is_installed(&self) -> bool {
+        self.paths().all(|path| path.exists())
+    }
+
+    fn installed(&self) -> Result<(), Fault> {
+        if self.is_installed() {
+            return Ok(());
+        }
+        Err(Problem::new(Code::NotFound)
+            .because("no service is installed for this daemon")
+            .next_step("doorward service install")
+            .into())
+    }
+
+    fn reachable(&self) -> Step {
+        match self.kind {
+            Kind::Systemd => systemd::reachable(),
+            Kind::Launchd { user } => launchd::reachable(user),
+        }
+    }
+
+    fn enable(&self) -> Vec<Step> {
+        match self.kind {
+            Kind::Systemd => vec![systemd::reread(), systemd::enable(&self.name)],
+            Kind::Launchd { user } => vec![launchd::load(user, &self.plist())],
+        }
+    }
+
+    fn start(&self) -> Step {
+        match self.kind {
+            Kind::Systemd => systemd::start(&self.name),
+            Kind::Launchd { user } => launchd::load(user, &self.plist()),
+        }
+    }
+
+    fn stop(&self) -> Step {
+        match self.kind {
+            Kind::Systemd => systemd::stop(&self.name),
+            Kind::Launchd { user } => launchd::unload(user, &self.name),
+        }
+    }
+
+    fn disable(&self) -> Step {
+        match self.kind {
+            Kind::Systemd => systemd::disable(&self.name),
+            Kind::Launchd { user } => launchd::unload(user, &self.name),
+        }
+    }
+
+    fn restart(&self) -> Step {
+        match self.kind {
+            Kind::Systemd => systemd::restart(&self.name),
+            Kind::Launchd { user } => launchd::restart(user, &self.name),
+        }
+    }
+
+    async fn is_running(&self) -> bool {
+        let step = match self.kind {
+            Kind::Systemd => systemd::running(&self.name),
+            Kind::Launchd { user } => launchd::loaded(user, &self.name),
+        };
+        said(&step).await.is_ok_and(|(worked, _)| worked)
+    }
+
+    /// Refuses where the manager cannot be asked, and says what can be done without it.
+    async fn answers(&self) -> Result<(), Fault> {
+        let step = self.reachable();
+        let why = match said(&step).await {
+            Ok((true, _)) => return Ok(()),
+            Ok((false, why)) => why,
+            Err(error) => error.to_string(),
+        };
+        let fix = match self.kind {
+            Kind::Systemd => {
+                "doorward up starts it without one; over ssh: sudo loginctl enable-linger $USER, then log in again"
+            }
+            Kind::Launchd { .. } => "doorward up starts it without one",
+        };
+        Err(Problem::new(Code::ServiceFailed)
+            .because(format!(
+                "`{step}`: no service manager of this user answers: {why}"
+            ))
+            .next_step(fix)
+            .into())
+    }
+
+    async fn tell(&self, step: &Step) -> Result<(), Fault> {
+        match said(step).await {
+            Ok((true, _)) => Ok(()),
+            Ok((false, why)) => Err(failed(&format!("`{step}`: {why}"))),
+            Err(error) => Err(failed(&format!("`{step}`: {error}"))),
+        }
+    }
+}
+
+/// Runs a step; whether it worked, and what it said.
+async fn said(step: &Step) -> io::Result<(bool, String)> {
+    let output = tokio::process::Command::new(step.program)
+        .args(&step.arguments)
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let said = match said.lines().last() {
+        None => format!("it ended with {}", output.status),
+        Some(line) => line.to_owned(),
+    };
+    Ok((output.status.success(), said))
+}
+
+fn failed(detail: &dyn std::fmt::Display) -> Fault {
+    Problem::new(Code::ServiceFailed)
+        .with("detail", detail)
+        .into()
+}
+
+/// The daemon as the manager is to run it.
+fn service(context: &Context, manager: &Manager) -> Result<Service, Fault> {
+    let server = start::load(context)?.config.server;
+    if server.port == 0 {
+        return Err(failed(
+            &"`server.port` is 0; agents need an address that stays, such as 5177",
+        ));
+    }
+    let paths = &context.paths;
+    let flags = [
+        ("--state-dir", &paths.state_dir),
+        ("--config", &paths.config),
+        ("--socket", &paths.socket),
+    ];
+    let flags = flags
+        .into_iter()
+        .flat_map(|(flag, path)| [flag.to_owned(), path.to_string_lossy().into_owned()]);
+    Ok(Service {
+        name: manager.name.clone(),
+        program: std::env::current_exe().map_err(|error| failed(&error))?,
+        flags: flags.collect(),
+        address: (server.bind, server.port).into(),
+        socket: paths.socket.clone(),
+        log: paths.log.clone(),
+        drain: server.drain,
+    })
+}
+
+fn print(context: &Context, manager: &Manager) -> Outcome {
+    let files = manager.files(&service(context, manager)?);
+    let screen = &context.ctl.screen;
+    if screen.format().is_json() {
+        let files = files
+            .iter()
+            .map(|file| json!({ "file": manager.directory.join(&file.name), "text": file.text }));
+        let files: Vec<_> = files.collect();
+        screen.json(&json!({ "schema": "doorward/service-files/v1", "items": files }));
+        return Ok(0);
+    }
+    for (number, file) in files.iter().enumerate() {
+        if number > 0 {
+            screen.out("");
+        }
+        screen.out(format!(
+            "# {}",
+            manager.directory.join(&file.name).display()
+        ));
+        screen.out(file.text.trim_end());
+    }
+    Ok(0)
+}
+
+async fn install(context: &Context, manager: &Manager) -> Outcome {
+    let files = manager.files(&service(context, manager)?);
+    manager.answers().await?;
+    context.paths.prepare().map_err(|error| failed(&error))?;
+    // What runs already holds the address.
+    if !manager.is_running().await {
+        start::stop(context).await?;
+    }
+    let written = |path: &Path, error: io::Error| failed(&format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(&manager.directory)
+        .map_err(|error| written(&manager.directory, error))?;
+    for file in &files {
+        let path = manager.directory.join(&file.name);
+        std::fs::write(&path, &file.text).map_err(|error| written(&path, error))?;
+    }
+    for step in manager.enable() {
+        manager.tell(&step).await?;
+    }
+    let screen = &context.ctl.screen;
+    if !screen.format().is_json() {
+        for path in manager.paths() {
+            screen.out(format!("{} Wrote {}", screen.tick(), path.display()));
+        }
+        screen.say(screen.spell("its log: doorward logs"));
+        if manager.kind == Kind::Systemd {
+            screen
+                .say("it ends with your last login; to keep it: sudo loginctl enable-linger $USER");
+        }
+    }
+    status(context, manager).await
+}
+
+async fn uninstall(context: &Context, manager: &Manager) -> Outcome {
+    if manager.paths().all(|path| !path.exists()) {
+        manager.installed()?;
+    }
+    manager.answers().await?;
+    let stopped = manager.tell(&manager.disable()).await;
+    if let (Err(fault), Kind::Systemd) = (stopped, manager.kind) {
+        return Err(fault);
+    }
+    for path in manager.paths() {
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&format!("{}: {error}", path.display()))),
+        }
+    }
+    if manager.kind == Kind::Systemd {
+        manager.tell(&systemd::reread()).await?;
+    }
+    done(
+        context,
+        "The service is gone; sign-ins and sessions are kept",
+    )
+}
+
+/// Starts the service, in the place of a daemon that somebody started without it.
+pub(super) async fn start_in_place(context: &Context, manager: &Manager) -> Result<(), Fault> {
+    manager.answers().await?;
+    if !manager.is_running().await {
+        start::stop(context).await?;
+    }
+    manager.tell(&manager.start()).await
+}
+
+/// Has the service run this program from now on.
+pub(super) async fn restart(context: &Context, manager: &Manager) -> Result<(), Fault> {
+    if !manager.is_running().await {
+        return start_in_place(context, manager).await;
+    }
+    manager.tell(&manager.restart()).await
+}
+
+/// Has the manager close the sockets too, after a stop: somebody who knocks would start the
+/// service again.
+pub(super) async fn let_go(context: &Context) {
+    if let Some(manager) = installed(context)
+        && manager.kind == Kind::Systemd
+    {
+        // One that cannot be asked holds no sockets either.
+        let _ = manager.tell(&manager.stop()).await;
+    }
+}
+
+async fn status(context: &Context, manager: &Manager) -> Outcome {
+    let (installed, running) = (manager.is_installed(), manager.is_running().await);
+    let (state, code) = match (installed, running) {
+        (false, _) => ("not installed", NOT_INSTALLED),
+        (true, false) => ("stopped", STOPPED),
+        (true, true) => ("running", 0),
+    };
+    let screen = &context.ctl.screen;
+    if screen.format().is_json() {
+        let files: Vec<_> = manager.paths().collect();
+        screen.json(&json!({
+            "schema": "doorward/service/v1",
+            "name": manager.name,
+            "installed": installed,
+            "running": running,
+            "files": files,
+        }));
+    } else {
+        screen.out(format!("{}: {state}", manager.name));
+        if !installed {
+            screen.say(screen.spell("install it: doorward service install"));
+        }
+    }
+    Ok(code)
+}
+
+fn done(context: &Context, said: &str) -> Outcome {
+    let screen = &context.ctl.screen;
+    if screen.format().is_json() {
+        screen.json(&json!({ "schema": "doorward/service-done/v1", "done": said }));
+    } else {
+        screen.out(format!("{} {said}", screen.tick()));
+    }
+    Ok(0)
+}
