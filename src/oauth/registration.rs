@@ -162,9 +162,8 @@ fn method_for(has_secret: bool, supported: Option<&[String]>) -> Option<ClientAu
     let Some(supported) = supported else {
         return Some(ClientAuth::Basic);
     };
-    [ClientAuth::Basic, ClientAuth::Post, ClientAuth::None]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == name_of(*method)))
+    listed_first(supported, &[ClientAuth::Basic, ClientAuth::Post])
+        .or_else(|| listed_first(supported, &[ClientAuth::None]))
 }
 
 /// How a new client asks to authenticate: as a public one where that is offered.
@@ -172,9 +171,15 @@ fn wanted_method(supported: Option<&[String]>) -> Option<ClientAuth> {
     let Some(supported) = supported else {
         return Some(ClientAuth::Basic);
     };
-    [ClientAuth::None, ClientAuth::Basic, ClientAuth::Post]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == name_of(*method)))
+    listed_first(supported, &[ClientAuth::None])
+        .or_else(|| listed_first(supported, &[ClientAuth::Basic, ClientAuth::Post]))
+}
+
+/// The first of `methods` in the server's own order: some list one first and the other as one that
+/// they handle only in part (the Python SDK: Basic without `client_id` in the form is refused).
+fn listed_first(supported: &[String], methods: &[ClientAuth]) -> Option<ClientAuth> {
+    let known = |name: &String| methods.iter().find(|method| name_of(**method) == name);
+    supported.iter().find_map(known).copied()
 }
 
 fn name_of(method: ClientAuth) -> &'static str {

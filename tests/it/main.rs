@@ -4,6 +4,7 @@ mod accounts;
 mod actors;
 mod admission;
 mod attach;
+mod authorities;
 mod bridge;
 mod chaos;
 mod cli;

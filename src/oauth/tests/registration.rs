@@ -57,6 +57,16 @@ async fn oc_dcr_public_client_only_where_offered() {
         (Some(&["client_secret_post", "none"][..]), "none"),
         (
             Some(&["client_secret_post", "client_secret_basic"][..]),
+            "client_secret_post",
+        ),
+        (
+            Some(
+                &[
+                    "private_key_jwt",
+                    "client_secret_basic",
+                    "client_secret_post",
+                ][..],
+            ),
             "client_secret_basic",
         ),
         (Some(&["client_secret_post"][..]), "client_secret_post"),
@@ -241,7 +251,7 @@ fn oc_token_endpoint_auth_methods_of_a_configured_client() {
     let both = ["client_secret_post", "client_secret_basic"];
     assert_eq!(method(false, None, Some(&both)), Some(ClientAuth::None));
     assert_eq!(method(true, None, None), Some(ClientAuth::Basic));
-    assert_eq!(method(true, None, Some(&both)), Some(ClientAuth::Basic));
+    assert_eq!(method(true, None, Some(&both)), Some(ClientAuth::Post));
     assert_eq!(method(true, None, Some(&both[..1])), Some(ClientAuth::Post));
     assert_eq!(method(true, None, Some(&["private_key_jwt"])), None);
     assert_eq!(

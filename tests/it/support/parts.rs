@@ -24,13 +24,17 @@ impl Part {
             parts.join("node_modules").exists(),
             "the parts are missing; run tests/setup"
         );
-        let mut child = Command::new("node")
+        let program = match script.ends_with(".py") {
+            true => parts.join(".venv/bin/python"),
+            false => "node".into(),
+        };
+        let mut child = Command::new(program)
             .arg(parts.join(script))
             .arg(config.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node starts");
+            .expect("the part starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped"))
             .read_line(&mut line)
@@ -61,6 +65,11 @@ impl Part {
             "issuer": authority.url, "check": authority.control, "wiretap": true,
         });
         Self::start("resource_server.mjs", &config)
+    }
+
+    /// The Python SDK's MCP server, which is its own authorization server.
+    pub(crate) fn python_server(config: &Value) -> Self {
+        Self::start("python_server.py", config)
     }
 
     /// An MCP server that asks nobody for a token.

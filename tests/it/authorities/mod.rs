@@ -1,0 +1,3 @@
+//! Authorization servers that other people wrote, with other ideas than oidc-provider's.
+
+mod python;
