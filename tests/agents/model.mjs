@@ -27,7 +27,9 @@ const json = (response, body) => {
 
 /** The name under which a program offers the tool. */
 const echoOf = (names) => names.find((name) => /(^|[_-])echo$/.test(name) && /ev/.test(name))
-  ?? names.find((name) => /(^|[_-])echo$/.test(name));
+  ?? names.find((name) => /(^|[_-])echo$/.test(name))
+  // What there is in its place while nobody has signed in.
+  ?? names.find((name) => /(^|[_-])sign_in$/.test(name));
 
 const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value ?? ''));
 
@@ -171,8 +173,10 @@ export async function model({ calls, before = async () => {} }) {
       return;
     }
     const asked = JSON.parse(body || '{}');
-    const tool = echoOf(vendor.tools(asked));
     const results = vendor.results(asked);
+    // A tool may have gone while the model thought of it; programs tell which one it may have meant.
+    const [, meant] = /Did you mean.*?(\w*echo)\b/.exec(results.at(-1) ?? '') ?? [];
+    const tool = meant ?? echoOf(vendor.tools(asked));
     if (results.length > seen.results.length) seen.results = results;
     // Titles and summaries are asked for without tools.
     if (tool && !seen.offered.includes(tool)) seen.offered.push(tool);

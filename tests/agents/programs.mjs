@@ -15,7 +15,7 @@ export const programs = {
     package: '@anthropic-ai/claude-code',
     start: ({ model, prompt, bridge }) => ({
       arguments: [
-        '-p', prompt, '--model', 'claude-sonnet-4-5', '--allowedTools', 'mcp__ev__echo',
+        '-p', prompt, '--model', 'claude-sonnet-4-5', '--allowedTools', 'mcp__ev__echo,mcp__ev__sign_in',
         ...(bridge ? [
           `--mcp-config=${json({ mcpServers: { ev: { command: bridge[0], args: bridge.slice(1) } } })}`,
           '--strict-mcp-config',
