@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod fault;
 pub mod guess;
 pub mod id;
+pub mod in_band;
 pub mod invocation;
 pub mod mcp;
 pub mod nearest;

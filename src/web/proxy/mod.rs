@@ -15,7 +15,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
 use message::Asked;
 
-pub(super) use admit::died;
+pub(super) use ended::died;
 pub(super) use trouble::transport_problem;
 
 mod admit;
@@ -23,6 +23,7 @@ mod answer;
 mod body;
 mod challenge;
 mod credential;
+mod ended;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -65,6 +66,11 @@ pub(super) async fn handle(
                 // Whoever hangs up does not wait, and is gone.
                 tokio::time::sleep(refused.held).await;
             }
+            if let Some(over) = &refused.over
+                && let Some(told) = ended::told(over, request, payload, id).await
+            {
+                return told;
+            }
             return *refused.answer;
         }
     };
@@ -87,7 +93,7 @@ pub(super) async fn handle(
             .as_ref()
             .filter(|session| session.ended().is_cancelled())
         {
-            Some(session) => respond::unauthorized(&admit::ended(session, state.clock.now()), id),
+            Some(session) => respond::unauthorized(&ended::ended(session, state.clock.now()), id),
             None => respond::rpc(&Problem::new(Code::Stopping), &Asked::Unknown, id),
         },
     }
