@@ -7,6 +7,7 @@ pub(crate) mod chaos;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
 pub(crate) mod parts;
+pub(crate) mod pipe;
 pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod records;
