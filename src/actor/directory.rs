@@ -16,6 +16,7 @@ use crate::ledger::{CredentialSource, Published, SessionCell};
 use crate::model::fault::{CredentialError, TransientCause};
 use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::record::{EndedBy, Ending};
+use crate::model::secret::TokenDigest;
 use crate::model::session::Grant;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -25,7 +26,8 @@ use super::login::{LoginOptions, LoginStarted};
 use super::session::Session;
 use super::token_manager::TokenManager;
 use super::{
-    Abandon, Ask, BeginLogin, Deps, Nudge, PATIENCE, Regrant, Revoke, Settle, UnknownAccount,
+    Abandon, Ask, BeginLogin, Deps, GiveCredential, Nudge, PATIENCE, Regrant, Revoke, Settle,
+    UnknownAccount,
 };
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
@@ -204,6 +206,19 @@ impl Directory {
         loop {
             let regrant = Regrant(grant.clone());
             if let Ok(answer) = self.session(cell).send(regrant).await {
+                return answer;
+            }
+        }
+    }
+
+    /// Has one more credential open a session; it is durable when this returns.
+    pub async fn give_credential(
+        &self,
+        cell: &Arc<SessionCell>,
+        digest: TokenDigest,
+    ) -> Result<(), StoreError> {
+        loop {
+            if let Ok(answer) = self.session(cell).send(GiveCredential(digest)).await {
                 return answer;
             }
         }

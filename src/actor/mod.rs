@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, Published};
 use crate::model::fault::CredentialError;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::{EndedBy, Ending};
+use crate::model::secret::TokenDigest;
 use crate::model::session::Grant;
 use crate::oauth::Authority;
 use crate::store::{Store, StoreError};
@@ -162,6 +163,11 @@ impl Revoke {
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub struct Regrant(pub Grant);
+
+/// Gives a session one more credential, beside those that it has.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct GiveCredential(pub TokenDigest);
 
 /// Waits until the result of a running refresh is durable: it may be the only copy of a rotated
 /// token.

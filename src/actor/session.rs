@@ -10,7 +10,7 @@ use actix::prelude::*;
 use tracing::{info, warn};
 
 use crate::failpoint;
-use crate::ledger::SessionCell;
+use crate::ledger::{Ledger, SessionCell};
 use crate::model::record::{EndedBy, Ending, SessionRecord};
 use crate::model::session::{Death, Liveness, Verdict};
 use crate::model::time::Timestamp;
@@ -18,7 +18,7 @@ use crate::process;
 use crate::store::StoreError;
 
 use super::death::DeathNotice;
-use super::{Deps, Regrant, Revoke};
+use super::{Deps, GiveCredential, Regrant, Revoke};
 
 /// The longest sleep between two looks: wall clocks jump, and timers do not know.
 const LONGEST_SLEEP: Duration = Duration::from_mins(30);
@@ -157,15 +157,42 @@ impl Handler<Revoke> for Session {
 }
 
 impl Handler<Regrant> for Session {
-    /// Nothing else is handled until it is written: a revocation in between would be followed on
-    /// the disk by a session that lives.
-    type Result = AtomicResponse<Self, Result<(), StoreError>>;
+    type Result = Written;
 
     fn handle(&mut self, Regrant(grant): Regrant, _: &mut Self::Context) -> Self::Result {
         let record = SessionRecord {
             grant: grant.clone(),
             ..self.cell.record()
         };
+        self.write_first(record, move |cell, _| cell.set_grant(grant))
+    }
+}
+
+impl Handler<GiveCredential> for Session {
+    type Result = Written;
+
+    fn handle(&mut self, given: GiveCredential, _: &mut Self::Context) -> Self::Result {
+        let mut record = self.cell.record();
+        record.later.push(given.0);
+        let later = record.later.clone();
+        self.write_first(record, |cell, ledger| {
+            cell.set_later(later);
+            ledger.insert(Arc::clone(cell));
+        })
+    }
+}
+
+/// Nothing else is handled until it is written: a revocation in between would be followed on the
+/// disk by a session that lives.
+type Written = AtomicResponse<Session, Result<(), StoreError>>;
+
+impl Session {
+    /// The disk first: nothing is admitted that a restart would refuse.
+    fn write_first(
+        &self,
+        record: SessionRecord,
+        then: impl FnOnce(&Arc<SessionCell>, &Ledger) + 'static,
+    ) -> Written {
         let kept = record.ended.is_none() && self.deps.config.load().sessions.persist;
         let store = self.deps.store.clone();
         let write = async move {
@@ -174,10 +201,9 @@ impl Handler<Regrant> for Session {
             }
             Ok(())
         };
-        // The disk first: nothing is admitted that a restart would refuse.
         let done = write.into_actor(self).map(move |saved, actor, _| {
             if saved.is_ok() {
-                actor.cell.set_grant(grant);
+                then(&actor.cell, &actor.deps.ledger);
             }
             saved
         });

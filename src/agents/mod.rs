@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::model::in_band::{FIELD, IN_RESULTS};
+
 mod gemini;
 mod goose;
 #[cfg(test)]
@@ -114,6 +116,11 @@ impl Agent {
         }
     }
 
+    /// Whether it has words of its own for a refusal, which its model sees in the place of ours.
+    pub fn hides_refusals(self) -> bool {
+        matches!(self, Self::Claude | Self::Codex)
+    }
+
     /// What tells it of `servers`.
     pub fn told_of(
         self,
@@ -139,9 +146,8 @@ impl Agent {
 fn claude(servers: &[Server], only: bool) -> Vec<OsString> {
     let entry = |server: &Server| {
         let bearer = format!("Bearer ${{{VARIABLE}}}");
-        let entry = json!({
-            "type": "http", "url": server.url, "headers": {"Authorization": bearer},
-        });
+        let headers = json!({"Authorization": bearer, FIELD: IN_RESULTS});
+        let entry = json!({"type": "http", "url": server.url, "headers": headers});
         (server.name.clone(), entry)
     };
     let entries: Map<String, Value> = servers.iter().map(entry).collect();
@@ -163,6 +169,8 @@ fn codex(servers: &[Server]) -> Vec<OsString> {
             format!("{at}.url={url}").into(),
             "-c".into(),
             format!("{at}.bearer_token_env_var=\"{VARIABLE}\"").into(),
+            "-c".into(),
+            format!("{at}.http_headers={{{FIELD}=\"{IN_RESULTS}\"}}").into(),
         ]
     };
     servers.iter().flat_map(settings).collect()

@@ -63,7 +63,7 @@ fn seed_s1_12_an_agents_entry_is_http_and_names_the_variable_only() {
     assert_eq!(entry["url"], "http://127.0.0.1:5177/u/linear");
     assert_eq!(
         entry["headers"],
-        json!({"Authorization": "Bearer ${DOORWARD_SESSION}"})
+        json!({"Authorization": "Bearer ${DOORWARD_SESSION}", "doorward-errors": "result"})
     );
     assert_eq!(config["mcpServers"].as_object().map(Map::len), Some(2));
     assert_eq!(told.variables, []);
@@ -84,9 +84,13 @@ fn codex_is_told_setting_by_setting() {
         "-c",
         r#"mcp_servers.linear.bearer_token_env_var="DOORWARD_SESSION""#,
         "-c",
+        r#"mcp_servers.linear.http_headers={doorward-errors="result"}"#,
+        "-c",
         r#"mcp_servers.my-notes.url="http://127.0.0.1:5177/u/my-notes@work""#,
         "-c",
         r#"mcp_servers.my-notes.bearer_token_env_var="DOORWARD_SESSION""#,
+        "-c",
+        r#"mcp_servers.my-notes.http_headers={doorward-errors="result"}"#,
     ];
     assert_eq!(told.arguments, expected.map(OsString::from));
     for setting in told.arguments.iter().skip(1).step_by(2) {

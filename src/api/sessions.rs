@@ -74,6 +74,9 @@ pub struct Session {
     pub ended_reason: Option<String>,
     /// Tells credentials apart without giving one away.
     pub fingerprint: String,
+    /// The same of credentials that it was given later, after restarts of the daemon.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_fingerprints: Vec<String>,
 }
 
 impl Session {
@@ -96,6 +99,14 @@ impl Session {
                 let full = format!("{}@{}", granted.upstream, granted.account);
                 granted.upstream == asked || full == asked
             })
+    }
+
+    /// Whether the credential with this fingerprint opens it.
+    pub fn is_opened_by(&self, fingerprint: &str) -> bool {
+        let later = self.later_fingerprints.iter().map(String::as_str);
+        later
+            .chain([self.fingerprint.as_str()])
+            .any(|it| it == fingerprint)
     }
 
     /// When it ends, if nothing happens.

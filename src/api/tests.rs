@@ -29,6 +29,7 @@ fn session() -> Session {
         ended_by: None,
         ended_reason: None,
         fingerprint: "sha256:000000000000".to_owned(),
+        later_fingerprints: Vec::new(),
     }
 }
 

@@ -43,12 +43,20 @@ pub(super) enum Sent<'m> {
     End,
 }
 
+/// The session of a bridge.
+struct Own {
+    id: String,
+    bearer: HeaderValue,
+    /// Whether it ends whatever its use.
+    has_ceiling: bool,
+}
+
 /// The daemon, and this bridge's session there.
 pub(super) struct Link {
     daemon: Rc<dyn Daemon>,
     options: Options,
     base: RefCell<Option<String>>,
-    credential: RefCell<Option<(String, HeaderValue)>>,
+    own: RefCell<Option<Own>>,
     minting: tokio::sync::Mutex<()>,
     complaint: RefCell<String>,
 }
@@ -59,7 +67,7 @@ impl Link {
             daemon,
             options,
             base: RefCell::default(),
-            credential: RefCell::default(),
+            own: RefCell::default(),
             minting: tokio::sync::Mutex::default(),
             complaint: RefCell::default(),
         }
@@ -93,11 +101,33 @@ impl Link {
         Ok(authority)
     }
 
-    /// The credential of this bridge; minted once, since a revoked one must stay so.
+    /// The public id of the session, once there is one.
+    pub(super) fn session(&self) -> Option<String> {
+        self.own.borrow().as_ref().map(|own| own.id.clone())
+    }
+
+    /// Notes that the session `id` was unused for too long; whether another one takes its place.
+    /// Under a ceiling that holds whatever the use, none does.
+    pub(super) fn lapsed(&self, id: &str) -> bool {
+        let mut own = self.own.borrow_mut();
+        match &*own {
+            Some(held) if held.id == id => {
+                if held.has_ceiling {
+                    return false;
+                }
+                *own = None;
+                true
+            }
+            // Another message has found that out before.
+            _ => true,
+        }
+    }
+
+    /// The credential of this bridge. A session that is revoked stays so.
     async fn credential(&self) -> Result<HeaderValue, Fault> {
         let _turn = self.minting.lock().await;
-        if let Some((_, credential)) = &*self.credential.borrow() {
-            return Ok(credential.clone());
+        if let Some(own) = &*self.own.borrow() {
+            return Ok(own.bearer.clone());
         }
         let asked = Mint {
             upstreams: vec![self.options.upstream.clone()],
@@ -113,14 +143,18 @@ impl Link {
         let mut bearer = bearer
             .map_err(|error| Fault::from(Problem::new(Code::Internal).with("detail", error)))?;
         bearer.set_sensitive(true);
-        *self.credential.borrow_mut() = Some((minted.session.id, bearer.clone()));
+        *self.own.borrow_mut() = Some(Own {
+            id: minted.session.id,
+            bearer: bearer.clone(),
+            has_ceiling: minted.session.max_expires_at.is_some(),
+        });
         Ok(bearer)
     }
 
     /// Ends this bridge's session.
     pub(super) async fn leave(&self) {
-        let minted = self.credential.borrow_mut().take();
-        let Some((id, _)) = minted else { return };
+        let own = self.own.borrow_mut().take();
+        let Some(Own { id, .. }) = own else { return };
         let revoke = api::Revoke {
             filter: api::RevokeFilter {
                 ids: vec![id],

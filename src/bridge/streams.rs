@@ -182,7 +182,7 @@ impl Heard<'_> {
 }
 
 /// Whether a refusal to let us listen stays: there is nothing to hear, or this bridge's session
-/// has ended.
+/// was ended. After one that was unused for too long comes another.
 async fn is_final(response: Response<Incoming>) -> bool {
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => true,
@@ -191,7 +191,8 @@ async fn is_final(response: Response<Incoming>) -> bool {
             let body = body.map_or_else(|_| Bytes::new(), Collected::to_bytes);
             let said = serde_json::from_slice::<Value>(&body).unwrap_or_default();
             let code = said["error"]["data"]["code"].as_str();
-            code.is_some_and(|code| code.starts_with("session_"))
+            let another = [Code::SessionExpired, Code::SessionIdle].map(Code::as_str);
+            code.is_some_and(|code| code.starts_with("session_") && !another.contains(&code))
         }
         _ => false,
     }

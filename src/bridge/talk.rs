@@ -56,6 +56,9 @@ pub(super) enum End {
     Answered,
     /// The server does not know the session of this handshake.
     Forgotten(u64),
+    /// The session of this bridge was unused for too long, and another one takes its place. What
+    /// server sessions there were with this handshake belong to the old one.
+    Lapsed(u64),
     /// The handshake was refused, by us or by the server, with this line to tell.
     Refused(Option<Bytes>),
 }
@@ -98,22 +101,26 @@ impl Talk {
             let over = stub::over(self.link.upstream());
             return self.tell_result(&message, &over).await;
         }
-        let problem = match self.exchange(&message, PATIENCE).await {
+        let problem = match self.through(&message).await {
             Ok(End::Answered) => return,
             Ok(End::Refused(line)) => return self.tell_if_any(line).await,
-            Ok(End::Forgotten(epoch)) => match self.greet_again(epoch).await {
-                // What a server does not know the session of, it has not carried out.
-                Ok(()) => match self.exchange(&message, PATIENCE).await {
-                    Ok(End::Answered) => return,
-                    Ok(End::Refused(line)) => return self.tell_if_any(line).await,
-                    Ok(End::Forgotten(_)) => self.link.problem(Code::ConnectionLost),
-                    Err(problem) => problem,
-                },
-                Err(problem) => problem,
-            },
+            Ok(End::Forgotten(_) | End::Lapsed(_)) => self.link.problem(Code::ConnectionLost),
             Err(problem) => problem,
         };
         self.tell_if_any(self.link.failed(&message, &problem)).await;
+    }
+
+    /// Sends a message, and once more after shaking hands again where it was not carried out for
+    /// want of a session.
+    async fn through(&self, message: &Message) -> Result<End, Problem> {
+        let end = self.exchange(message, PATIENCE).await?;
+        match end {
+            End::Answered | End::Refused(_) => return Ok(end),
+            // A message of the stateless revision needs no handshake.
+            End::Lapsed(_) if message.revision.is_some() => {}
+            End::Forgotten(epoch) | End::Lapsed(epoch) => self.greet_again(epoch).await?,
+        }
+        self.exchange(message, PATIENCE).await
     }
 
     /// Shakes hands. An agent whose handshake fails never comes back, so one that fails for a
@@ -123,9 +130,13 @@ impl Talk {
         *self.place.borrow_mut() = Place::default();
         *self.last_event.borrow_mut() = None;
         *self.absence.borrow_mut() = None;
-        match self.exchange(&message, HANDSHAKE_PATIENCE).await {
+        let mut end = self.exchange(&message, HANDSHAKE_PATIENCE).await;
+        if matches!(end, Ok(End::Lapsed(_))) {
+            end = self.exchange(&message, HANDSHAKE_PATIENCE).await;
+        }
+        match end {
             Ok(End::Answered) => self.epoch.set(self.epoch.get() + 1),
-            Ok(End::Forgotten(_)) => {
+            Ok(End::Forgotten(_) | End::Lapsed(_)) => {
                 let problem = self.link.problem(Code::UpstreamUnreachable);
                 self.be_absent(&message, problem.message()).await;
             }
@@ -205,9 +216,13 @@ impl Talk {
         loop {
             // What is found out later is about the handshake that held when it was sent.
             let epoch = self.epoch.get();
+            let session = self.link.session();
             let place = self.place.borrow().clone();
             let lost = match self.link.send(Sent::Message(message), &place).await {
                 Ok(response) => match self.answer(message, &place, epoch, response).await {
+                    Ok(End::Refused(line)) if self.has_lapsed(line.as_ref(), session) => {
+                        return Ok(End::Lapsed(epoch));
+                    }
                     Ok(end) => return Ok(end),
                     Err(lost) => lost,
                 },
@@ -222,6 +237,20 @@ impl Talk {
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    /// Whether a request was refused because `session` was unused for too long, and another one
+    /// takes its place.
+    fn has_lapsed(&self, refusal: Option<&Bytes>, session: Option<String>) -> bool {
+        let said = refusal.map(|line| serde_json::from_slice::<Value>(line));
+        let said = said.and_then(Result::ok).unwrap_or_default();
+        let data = &said["error"]["data"];
+        let lapsed = [Code::SessionExpired, Code::SessionIdle].map(Code::as_str);
+        data["source"] == "doorward"
+            && data["code"]
+                .as_str()
+                .is_some_and(|code| lapsed.contains(&code))
+            && session.is_some_and(|id| self.link.lapsed(&id))
     }
 
     /// Brings the answer to the agent; an error: it did not come.

@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, asked: RunArgs) -> Outcome {
     if asked.print {
         return print(context, &asked);
     }
-    let wrong = asked.upstreams.first().cloned();
+    let wrong = asked.bounds.upstreams.first().cloned();
     let fault = match begin(context, asked, outer.as_deref()).await {
         Ok(never) => match never {},
         Err(fault) => fault,
@@ -72,13 +72,13 @@ async fn begin(
         .unwrap_or_else(|| run::label(client.as_deref(), command, place.as_deref()));
     let name = run::name_of(command);
     let parent = outer.map(parent).transpose()?;
-    let chosen = !asked.upstreams.is_empty();
+    let chosen = !asked.bounds.upstreams.is_empty();
     let request = Mint {
         within: project.as_ref().map(|it| it.within(chosen)),
-        upstreams: asked.upstreams,
+        upstreams: asked.bounds.upstreams,
         label: Some(label),
         client,
-        ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
+        ttl_s: asked.bounds.ttl.map(|ttl| ttl.as_secs()),
         bind_pid: (!asked.keep).then(std::process::id),
         bind_exe: (!asked.keep).then(|| name.clone()),
         parent,
@@ -177,9 +177,9 @@ fn chosen<'s>(
         let is = |it: &&Account| it.reference() == account.to_string();
         status.upstreams.iter().find(is)
     };
-    if !asked.upstreams.is_empty() {
+    if !asked.bounds.upstreams.is_empty() {
         let known = |name| find(name).ok_or_else(|| local::unknown(config, name));
-        return asked.upstreams.iter().map(known).collect();
+        return asked.bounds.upstreams.iter().map(known).collect();
     }
     let covered = |account: &&Account| {
         let account = account.reference().parse();

@@ -4,9 +4,11 @@
 use super::arguments::{EnvArgs, HeadersArgs, ShellForm};
 use super::run::{Context, spelled};
 use super::{agent, project, start};
+use crate::agents::Agent;
 use crate::api::{self, Mint, Minted, Session, SessionDetail};
 use crate::ctl::{Ctl, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::in_band::{FIELD, IN_RESULTS};
 use crate::model::record::{BoundProcess, SessionOrigin};
 use crate::model::secret::TokenDigest;
 use crate::process;
@@ -20,42 +22,49 @@ pub(super) async fn headers(context: &Context, asked: HeadersArgs) -> Outcome {
     let caller = process::agent(&ancestors, asked.client.as_deref());
     let caller = caller.map(|it| &it.process);
     let outer = agent::outer();
-    if let Some(credential) = outer.as_deref().filter(|_| asked.upstreams.is_empty())
+    if let Some(credential) = outer
+        .as_deref()
+        .filter(|_| asked.bounds.upstreams.is_empty())
         && let Some(caller) = caller
         && let Some(session) = around(context, credential).await?
         && is_of(&session, caller)
     {
-        print_headers(&context.ctl, credential);
+        print_headers(&context.ctl, credential, asked.client.as_deref());
         return Ok(0);
     }
-    let wrong = asked.upstreams.first().cloned();
+    let wrong = asked.bounds.upstreams.first().cloned();
     let name = asked
         .client
         .or_else(|| caller.and_then(|it| it.exe.clone()));
     // What is written in an agent's configuration is not this person's word of now.
     let request = Mint {
         within: project.as_ref().map(|it| it.within(false)),
-        upstreams: asked.upstreams,
+        upstreams: asked.bounds.upstreams,
         label: asked
             .label
             .or_else(|| label(name.as_deref(), project.as_ref())),
         client: name.clone(),
-        ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
+        ttl_s: asked.bounds.ttl.map(|ttl| ttl.as_secs()),
         ..of(SessionOrigin::Helper, caller, outer.as_deref())?
     };
     match mint(context, &request).await {
         Ok(minted) => {
-            print_headers(&context.ctl, &minted.credential);
+            print_headers(&context.ctl, &minted.credential, name.as_deref());
             Ok(0)
         }
         Err(fault) => spelled(&context.ctl, Err(fault), wrong.as_deref()).await,
     }
 }
 
-fn print_headers(ctl: &Ctl, credential: &str) {
-    let bearer = format!("Bearer {credential}");
-    ctl.screen
-        .out(serde_json::json!({ "Authorization": bearer }));
+fn print_headers(ctl: &Ctl, credential: &str, client: Option<&str>) {
+    let mut fields = serde_json::json!({ "Authorization": format!("Bearer {credential}") });
+    if client
+        .and_then(Agent::of)
+        .is_some_and(Agent::hides_refusals)
+    {
+        fields[FIELD] = IN_RESULTS.into();
+    }
+    ctl.screen.out(fields);
 }
 
 /// `session env`: lines that a shell evaluates.
@@ -76,13 +85,13 @@ pub(super) async fn env(context: &Context, asked: EnvArgs) -> Outcome {
     {
         outer = None;
     }
-    let wrong = asked.upstreams.first().cloned();
-    let chosen = !asked.upstreams.is_empty();
+    let wrong = asked.bounds.upstreams.first().cloned();
+    let chosen = !asked.bounds.upstreams.is_empty();
     let request = Mint {
         within: project.as_ref().map(|it| it.within(chosen)),
-        upstreams: asked.upstreams,
+        upstreams: asked.bounds.upstreams,
         label: asked.label.or_else(|| label(name, project.as_ref())),
-        ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
+        ttl_s: asked.bounds.ttl.map(|ttl| ttl.as_secs()),
         ..of(SessionOrigin::Env, caller, outer.as_deref())?
     };
     let minted = match mint(context, &request).await {
@@ -175,7 +184,7 @@ async fn around(context: &Context, credential: &str) -> Result<Option<Session>, 
         return Ok(None);
     };
     let fingerprint = TokenDigest::of(credential.as_bytes()).fingerprint();
-    Ok((item.fingerprint == fingerprint).then_some(item))
+    Ok(item.is_opened_by(&fingerprint).then_some(item))
 }
 
 /// Whether it lives and is bound to this process.

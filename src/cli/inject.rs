@@ -7,10 +7,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::arguments::RunArgs;
+use super::connect::{Holder, taken};
 use super::run::Context;
 use super::start;
-use crate::agents::{Agent, Content, Surroundings};
+use crate::agents::{Agent, Content, Server, Surroundings};
 use crate::api::Account;
+use crate::connect::Client;
 use crate::paths;
 use crate::run;
 
@@ -30,6 +32,29 @@ impl Telling {
             only: asked.only,
             writes: !asked.print,
         }
+    }
+
+    /// The servers under names that the agent's own files do not have.
+    fn beside_others(&self, context: &Context, agent: Agent, servers: Vec<Server>) -> Vec<Server> {
+        let client = match agent {
+            // It knows no others.
+            Agent::Claude if self.only => return servers,
+            Agent::Claude => Client::Claude,
+            Agent::Codex => Client::Codex,
+            Agent::OpenCode => Client::OpenCode,
+            // They are told by files and commands of ours, in which theirs are not.
+            Agent::Gemini | Agent::Goose => return servers,
+        };
+        let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
+        let told = named(&taken(context, client), agent, servers);
+        for server in told.iter().filter(|server| !names.contains(&server.name)) {
+            let (name, reference) = (&server.name, &server.reference);
+            let screen = &context.ctl.screen;
+            screen.hint(format!(
+                "{reference} is called {name} in this run: an entry of yours has its name"
+            ));
+        }
+        told
     }
 
     /// The person's arguments with those that tell the agent of its servers; variables that do
@@ -63,7 +88,11 @@ impl Telling {
             let screen = &context.ctl.screen;
             screen.warn(format!("the agent is not told of its servers: {why}"));
         };
-        let injection = match agent.told_of(&run::servers(accounts), &around) {
+        let servers = self.beside_others(context, agent, run::servers(accounts));
+        if servers.is_empty() {
+            return words;
+        }
+        let injection = match agent.told_of(&servers, &around) {
             Ok(injection) => injection,
             Err(error) => {
                 warn(&error);
@@ -83,6 +112,26 @@ impl Telling {
         words.splice(at..at, injection.arguments);
         words
     }
+}
+
+/// The servers under names that nobody else's entry has, where `taken` has those that are in use.
+fn named(taken: &BTreeMap<String, Holder>, agent: Agent, servers: Vec<Server>) -> Vec<Server> {
+    let mut all = Vec::new();
+    for mut server in servers {
+        match taken.get(&server.name) {
+            // It is told of this one already, and would merge the two into one that it refuses.
+            Some(Holder::Ours) if agent == Agent::Codex => continue,
+            Some(Holder::Theirs) => {
+                server.name.insert_str(0, "doorward-");
+                while taken.contains_key(&server.name) {
+                    server.name.push('-');
+                }
+            }
+            Some(Holder::Ours) | None => {}
+        }
+        all.push(server);
+    }
+    all
 }
 
 /// Whether `folder`, which need not be there yet, and all above it are root's alone.
@@ -113,4 +162,31 @@ fn put(folder: &Path, files: &[(std::path::PathBuf, Content)]) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_name_of_its_own() {
+        let server = |name: &str| Server {
+            name: name.to_owned(),
+            reference: name.to_owned(),
+            url: String::new(),
+        };
+        let taken = [
+            ("linear", Holder::Theirs),
+            ("doorward-linear", Holder::Theirs),
+            ("notion", Holder::Ours),
+        ];
+        let taken = taken.map(|(name, holder)| (name.to_owned(), holder)).into();
+        let names = |agent| {
+            let servers = ["linear", "notion", "wiki"].map(server).to_vec();
+            let told = named(&taken, agent, servers).into_iter();
+            told.map(|server| server.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Agent::Claude), ["doorward-linear-", "notion", "wiki"]);
+        assert_eq!(names(Agent::Codex), ["doorward-linear-", "wiki"]);
+    }
 }

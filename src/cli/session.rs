@@ -26,12 +26,12 @@ async fn mint(context: &Context, asked: MintArgs) -> Outcome {
         Some(Output::Headers) => Some(MintForm::Headers),
         _ => None,
     };
-    let wrong = asked.upstreams.first().cloned();
+    let wrong = asked.bounds.upstreams.first().cloned();
     let request = Mint {
-        upstreams: asked.upstreams,
+        upstreams: asked.bounds.upstreams,
         label: asked.label,
         client: asked.client,
-        ttl_s: asked.ttl.map(|ttl| ttl.as_secs()),
+        ttl_s: asked.bounds.ttl.map(|ttl| ttl.as_secs()),
         idle_s: asked.idle.map(|idle| idle.as_secs()),
         bind_pid: asked.bind_pid,
         ..Mint::of(SessionOrigin::Mint)

@@ -192,15 +192,9 @@ impl<'a> Work<'a> {
             let remembered = |made: &Made| ours.made.iter().any(|it| it.path == made.path);
             let made: Vec<_> = put.made.into_iter().filter(|it| !remembered(it)).collect();
             ours.made.extend(made);
-            if let Some(index) = index {
-                ours.entries.remove(index);
-            }
-            ours.entries.push(Kept {
-                path: wish.path.iter().map(|&part| part.to_owned()).collect(),
-                name: entry.name.clone(),
-                marks: vec![entry.mark()],
+            ours.keep(Kept {
                 lead: put.lead,
-                before: None,
+                ..Kept::of(entry, wish)
             });
             self.note(Operation::Add, &entry.name, None);
             self.after(means);
@@ -223,15 +217,9 @@ impl<'a> Work<'a> {
                 marks.push(entry.mark());
             }
         } else {
-            if let Some(index) = index {
-                ours.entries.remove(index);
-            }
-            ours.entries.push(Kept {
-                path: wish.path.iter().map(|&part| part.to_owned()).collect(),
-                name: entry.name.clone(),
-                marks: vec![entry.mark()],
-                lead: String::new(),
+            ours.keep(Kept {
                 before: Some(before),
+                ..Kept::of(entry, wish)
             });
         }
         self.note(Operation::Replace, &entry.name, Some(present));
@@ -323,8 +311,19 @@ enum Expected<'a> {
 }
 
 impl Kept {
+    /// What there is to know of `entry` as it is put in.
+    fn of(entry: &Entry, wish: &Wish<'_>) -> Self {
+        Self {
+            path: wish.path.iter().map(|&part| part.to_owned()).collect(),
+            name: entry.name.clone(),
+            marks: vec![entry.mark()],
+            lead: String::new(),
+            before: None,
+        }
+    }
+
     /// Whether `present` is still this entry: its address or its command is one that we wrote.
-    fn is_in(&self, present: &Value) -> bool {
+    pub(super) fn is_in(&self, present: &Value) -> bool {
         self.marks.iter().any(|mark| covers(present, mark))
     }
 }

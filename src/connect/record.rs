@@ -50,6 +50,21 @@ pub struct Ours {
     pub entries: Vec<Kept>,
 }
 
+impl Ours {
+    /// Remembers an entry, in the place of one that was at its spot before.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        let there = |it: &Kept| it.name == kept.name && it.path == kept.path;
+        self.entries.retain(|it| !there(it));
+        self.entries.push(kept);
+    }
+
+    /// Whether the entry of this name is one of these still.
+    pub fn holds(&self, name: &str, entry: &Value) -> bool {
+        let mut named = self.entries.iter().filter(|kept| kept.name == name);
+        named.any(|kept| kept.is_in(entry))
+    }
+}
+
 /// How a file was before anything was put into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

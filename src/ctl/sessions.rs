@@ -210,6 +210,9 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
         ),
     );
     line("fingerprint", session.fingerprint.clone());
+    for later in &session.later_fingerprints {
+        line("and", later.clone());
+    }
     if let Some(at) = session.ended_at {
         let why = match (session.ended_by, session.ended_reason.as_deref()) {
             (Some(EndedBy::Person), Some(reason)) => format!("by a person: {reason}"),

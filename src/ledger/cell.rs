@@ -35,6 +35,8 @@ pub struct SessionCell {
     ending: OnceLock<Ending>,
     /// What it may reach; changes only where an upstream gets another name.
     grant: ArcSwap<Grant>,
+    /// Digests of its later credentials.
+    later: ArcSwap<Vec<TokenDigest>>,
     record: SessionRecord,
 }
 
@@ -67,6 +69,7 @@ impl SessionCell {
             ended,
             ending,
             grant: ArcSwap::from_pointee(record.grant.clone()),
+            later: ArcSwap::from_pointee(record.later.clone()),
             record,
         })
     }
@@ -85,9 +88,19 @@ impl SessionCell {
         self.record.id
     }
 
-    /// Digest of the credential.
+    /// Digest of the credential that it was minted with.
     pub fn digest(&self) -> &TokenDigest {
         &self.record.digest
+    }
+
+    /// Digests of its later credentials.
+    pub fn later(&self) -> Arc<Vec<TokenDigest>> {
+        self.later.load_full()
+    }
+
+    /// Has these open it beside the first one. Only the session's own actor calls this.
+    pub fn set_later(&self, later: Vec<TokenDigest>) {
+        self.later.store(Arc::new(later));
     }
 
     /// What the person called it.
@@ -320,6 +333,7 @@ impl SessionCell {
             last_used: self.last_used(),
             calls: self.calls(),
             grant: (*self.grant()).clone(),
+            later: (*self.later()).clone(),
             ended: self.ending().cloned(),
             ..self.record.clone()
         }

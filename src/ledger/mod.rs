@@ -72,19 +72,30 @@ impl Ledger {
             .map(|cell| Arc::clone(&cell))
     }
 
-    /// Adds a session.
+    /// Adds a session, or the credentials that it was given since.
     pub fn insert(&self, cell: Arc<SessionCell>) {
+        for later in cell.later().iter() {
+            self.sessions.insert(*later, Arc::clone(&cell));
+        }
         self.sessions.insert(*cell.digest(), cell);
     }
 
-    /// Drops a session for good.
+    /// Drops the session that was minted with this credential for good.
     pub fn remove(&self, digest: &TokenDigest) {
-        self.sessions.remove(digest);
+        let Some((_, cell)) = self.sessions.remove(digest) else {
+            return;
+        };
+        for later in cell.later().iter() {
+            self.sessions.remove(later);
+        }
     }
 
     /// All sessions, in no order.
     pub fn sessions(&self) -> Vec<Arc<SessionCell>> {
-        self.sessions.iter().map(|cell| Arc::clone(&cell)).collect()
+        let entries = self.sessions.iter();
+        // Once each, however many credentials open it.
+        let first = entries.filter(|entry| entry.key() == entry.value().digest());
+        first.map(|entry| Arc::clone(&entry)).collect()
     }
 
     /// The slot of an account: made at the first question, the same one ever after, so that

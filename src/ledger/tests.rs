@@ -17,6 +17,7 @@ fn cell(policy: SessionPolicy, minted: u64) -> Arc<SessionCell> {
     SessionCell::new(SessionRecord {
         id: SessionId::from_random(1),
         digest: TokenDigest::of(b"x"),
+        later: Vec::new(),
         label: None,
         client: None,
         origin: SessionOrigin::Mint,

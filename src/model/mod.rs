@@ -6,6 +6,7 @@ pub mod edition;
 pub mod fault;
 pub mod guess;
 pub mod id;
+pub mod in_band;
 pub mod invocation;
 pub mod mcp;
 pub mod nearest;

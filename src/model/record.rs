@@ -212,6 +212,9 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// Digest of the credential.
     pub digest: TokenDigest,
+    /// Digests of those that it was given later, when nobody could show its process the ones
+    /// before: they stay good, since the process may be using them.
+    pub later: Vec<TokenDigest>,
     /// What the person called it.
     pub label: Option<String>,
     /// The agent program, where known.

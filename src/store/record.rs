@@ -285,6 +285,8 @@ impl Stored for SignedOutRecord {
 struct SessionMirror<'a> {
     id: SessionId,
     digest: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    later: Vec<String>,
     label: Option<Cow<'a, str>>,
     client: Option<Cow<'a, str>>,
     origin: SessionOrigin,
@@ -301,7 +303,8 @@ impl Stored for SessionRecord {
     fn write(&self) -> Zeroizing<Vec<u8>> {
         json(&SessionMirror {
             id: self.id,
-            digest: Base64UrlUnpadded::encode_string(&self.digest.0),
+            digest: encoded(&self.digest),
+            later: self.later.iter().map(encoded).collect(),
             label: self.label.as_deref().map(Cow::from),
             client: self.client.as_deref().map(Cow::from),
             origin: self.origin,
@@ -317,14 +320,11 @@ impl Stored for SessionRecord {
 
     fn read(text: &[u8]) -> Option<Self> {
         let mirror: SessionMirror<'static> = parse(text)?;
-        let mut digest = [0; 32];
-        let decoded = Base64UrlUnpadded::decode(&mirror.digest, &mut digest).ok()?;
-        if decoded.len() != digest.len() {
-            return None;
-        }
+        let later = mirror.later.iter().map(|text| decoded(text));
         Some(Self {
             id: mirror.id,
-            digest: TokenDigest(digest),
+            digest: decoded(&mirror.digest)?,
+            later: later.collect::<Option<_>>()?,
             label: mirror.label.map(Cow::into_owned),
             client: mirror.client.map(Cow::into_owned),
             origin: mirror.origin,
@@ -337,6 +337,16 @@ impl Stored for SessionRecord {
             ended: mirror.ended.map(Cow::into_owned),
         })
     }
+}
+
+fn encoded(digest: &TokenDigest) -> String {
+    Base64UrlUnpadded::encode_string(&digest.0)
+}
+
+fn decoded(text: &str) -> Option<TokenDigest> {
+    let mut digest = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text, &mut digest).ok()?;
+    (decoded.len() == 32).then_some(TokenDigest(digest))
 }
 
 /// These hold no secrets of a type of its own, and are their own mirrors.

@@ -244,6 +244,11 @@ pub fn rpc(problem: &Problem, asked: &Asked, id: RequestId) -> HttpResponse {
     }
 }
 
+/// A tool call is answered by a result whatever the trouble.
+pub fn result(problem: &Problem, message: &Message, id: RequestId) -> HttpResponse {
+    json(StatusCode::OK, &shaped(problem, message, id), id)
+}
+
 /// A tool call is answered by a result, which every agent shows; anything else by an error.
 pub(super) fn shaped(problem: &Problem, message: &Message, id: RequestId) -> Value {
     if message.kind != Kind::Tool {

@@ -12,6 +12,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::CredentialError;
 use crate::model::id::AccountRef;
 use crate::model::refresh::State;
+use crate::model::secret::TokenDigest;
 use crate::model::session::{Death, Grant, Liveness, Verdict, lapses_at};
 use crate::model::time::Timestamp;
 
@@ -76,6 +77,7 @@ pub(super) fn session(cell: &SessionCell, config: &Config, now: Timestamp) -> ap
         ended_by: ending.map(|ending| ending.by),
         ended_reason: ending.and_then(|ending| ending.reason.clone()),
         fingerprint: cell.digest().fingerprint(),
+        later_fingerprints: cell.later().iter().map(TokenDigest::fingerprint).collect(),
     }
 }
 

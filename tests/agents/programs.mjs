@@ -1,18 +1,29 @@
 // The four programs: how each is started for one prompt against a stand-in model, and how it is told of
-// a server on a pipe where doorward's `run` does not tell it.
+// the server `ev` where neither doorward's `run` nor its `connect` tells it.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const json = (value) => JSON.stringify(value);
 
+const write = (path, value) => {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, json(value));
+};
+
+/** What the person has in Gemini's file before any server. */
+const gemini = { security: { auth: { selectedType: 'gemini-api-key' } } };
+
 /**
- * `start({home, model, prompt, bridge})` gives arguments and variables; with `bridge`, a command that
- * serves the MCP server `ev` on a pipe, the program is to use that one and is started without `run`.
+ * Each gives arguments and variables. `prepare(home)`: the files that the person had before `connect`.
+ * `bridge`: a command that serves `ev` on a pipe, and that is to be used; `url`: the address of `ev`, for
+ * a program that `run` cannot tell.
  */
 export const programs = {
   claude: {
-    package: '@anthropic-ai/claude-code',
+    title: 'Claude Code',
+    prepare: () => {},
+    file: '.claude.json',
     start: ({ model, prompt, bridge }) => ({
       arguments: [
         '-p', prompt, '--model', 'claude-sonnet-4-5', '--allowedTools', 'mcp__ev__echo,mcp__ev__sign_in',
@@ -28,9 +39,10 @@ export const programs = {
     }),
   },
   codex: {
-    package: '@openai/codex',
-    start: ({ home, model, prompt, bridge }) => {
-      mkdirSync(join(home, '.codex'), { recursive: true });
+    title: 'Codex',
+    prepare: (home) => { mkdirSync(join(home, '.codex'), { recursive: true }); },
+    file: '.codex/config.toml',
+    start: ({ model, prompt, bridge }) => {
       const settings = [
         'model="standin"', 'model_provider="standin"',
         `model_providers.standin={name="standin",base_url="${model}/v1",wire_api="responses",env_key="STANDIN"}`,
@@ -43,12 +55,14 @@ export const programs = {
         arguments: [
           'exec', '--skip-git-repo-check', ...settings.flatMap((setting) => ['-c', setting]), prompt,
         ],
-        variables: { STANDIN: 'x', CODEX_HOME: join(home, '.codex') },
+        variables: { STANDIN: 'x' },
       };
     },
   },
   opencode: {
-    package: 'opencode-ai',
+    title: 'OpenCode',
+    prepare: () => {},
+    file: '.config/opencode/opencode.json',
     start: ({ model, prompt, bridge }) => ({
       arguments: ['run', '-m', 'standin/standin', prompt],
       variables: {
@@ -68,17 +82,18 @@ export const programs = {
     }),
   },
   gemini: {
-    package: '@google/gemini-cli',
+    title: 'Gemini CLI',
+    prepare: (home) => { write(join(home, '.gemini/settings.json'), gemini); },
+    file: '.gemini/settings.json',
     // It takes settings for one run from root only, so that its entry is in its own file.
     start: ({ home, model, prompt, bridge, url }) => {
-      mkdirSync(join(home, '.gemini'), { recursive: true });
       const entry = bridge
         ? { command: bridge[0], args: bridge.slice(1) }
         : { httpUrl: url, headers: { Authorization: 'Bearer $DOORWARD_SESSION' } };
-      writeFileSync(join(home, '.gemini/settings.json'), json({
-        security: { auth: { selectedType: 'gemini-api-key' } },
-        mcpServers: { ev: { ...entry, trust: true } },
-      }));
+      if (bridge || url) {
+        const servers = { ev: { ...entry, trust: true } };
+        write(join(home, '.gemini/settings.json'), { ...gemini, mcpServers: servers });
+      }
       return {
         arguments: ['-p', prompt, '--skip-trust', '--approval-mode', 'yolo', '-m', 'gemini-2.5-flash'],
         variables: {

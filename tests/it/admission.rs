@@ -1,5 +1,9 @@
 //! Local credentials: what they open, and for how long.
 
+use std::sync::Arc;
+
+use doorward::ledger::SessionCell;
+use doorward::model::record::{SessionOrigin, SessionRecord};
 use doorward::model::session::{Death, Grant};
 
 use crate::guard::{bare, quiet};
@@ -115,6 +119,77 @@ fn the_end_of_a_session_is_said_with_its_reason() {
         assert!(challenge.contains(&cell.id().to_string()), "{challenge}");
         assert!(!challenge.contains(&token));
     }
+}
+
+#[test]
+fn a_program_that_asks_for_it_is_told_by_the_result_of_its_call() {
+    const FIELD: &str = "doorward-errors: result\r\n";
+    let message = |id: u8| {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"x"}}}}"#)
+    };
+    let up = quiet();
+    let agent = Agent::before(up.url("/mcp"));
+    let session = |number: u8, origin: SessionOrigin| {
+        let (token, cell) = agent.mint(number, Grant::All);
+        let record = SessionRecord {
+            origin,
+            ..cell.record()
+        };
+        agent.ledger.remove(cell.digest());
+        let cell = SessionCell::new(record);
+        agent.ledger.insert(Arc::clone(&cell));
+        (token, cell)
+    };
+    let ask = |token: &str, method: &str, fields: &str, body: &str| {
+        let text = agent.request(method, "/u/up", fields, body);
+        agent.connect().ask(text.replace(&agent.token, token))
+    };
+    for (number, origin, death, told) in [
+        (2, SessionOrigin::Run, Death::Revoked, true),
+        (3, SessionOrigin::Run, Death::Lapsed, true),
+        (4, SessionOrigin::Mint, Death::Idle, true),
+        (5, SessionOrigin::Helper, Death::Revoked, true),
+        // Its helper fetches another one after a 401.
+        (6, SessionOrigin::Helper, Death::Lapsed, false),
+    ] {
+        let (token, cell) = session(number, origin);
+        cell.close(death, None);
+        let answer = ask(&token, "POST", FIELD, &message(number));
+        if told {
+            assert_eq!(answer.status(), 200);
+            let answer = answer.json();
+            assert_eq!(answer["id"], number);
+            assert_eq!(answer["result"]["isError"], true);
+            let text = answer["result"]["content"][0]["text"]
+                .as_str()
+                .expect("words");
+            assert!(
+                text.contains(&cell.id().to_string()) && text.contains("Next: "),
+                "{text}"
+            );
+        } else {
+            assert_eq!(answer.status(), 401);
+        }
+        // Whoever does not ask, and whatever is no call of a tool.
+        assert_eq!(ask(&token, "POST", "", &message(1)).status(), 401);
+        assert_eq!(
+            ask(
+                &token,
+                "POST",
+                FIELD,
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#
+            )
+            .status(),
+            401
+        );
+        assert_eq!(ask(&token, "POST", FIELD, "no JSON").status(), 401);
+        assert_eq!(ask(&token, "GET", FIELD, "").status(), 401);
+    }
+    assert_eq!(
+        ask("dw_abcdef_wrong", "POST", FIELD, &message(1)).status(),
+        401
+    );
+    assert!(!up.was_asked(), "nothing of it reached the server");
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::away::with_another;
 use crate::support::parts::{Agent, Daemon, signed_in};
-use crate::support::traffic::works;
+use crate::support::traffic::{echo, works};
 
 /// A command line that means this daemon.
 fn line(daemon: &Daemon, words: &str) -> String {
@@ -81,7 +82,8 @@ fn id_of(credential: &str) -> String {
 /// The credential in what `session headers` wrote.
 fn bearer(text: &str) -> String {
     let headers: Value = serde_json::from_str(text).expect("one JSON object");
-    assert_eq!(headers.as_object().map(serde_json::Map::len), Some(1));
+    let fields = headers.as_object().expect("an object");
+    assert!(fields.values().all(Value::is_string), "{text}");
     let value = headers["Authorization"].as_str().expect("a text");
     value.strip_prefix("Bearer ").expect("a bearer").to_owned()
 }
@@ -141,42 +143,76 @@ fn helpers_that_run_at_the_same_time_get_the_same_session() {
     assert_eq!(sessions["items"].as_array().map(Vec::len), Some(1));
 }
 
+/// What a program that has no session of its own is given.
+fn asked(daemon: &Daemon) -> String {
+    let output = headers(daemon, &["--client", "x"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    bearer(&text(&output.stdout))
+}
+
 #[test]
-fn a_lost_credential_heals_and_a_restart_costs_nobody_theirs() {
+fn a_restart_costs_nobody_a_credential_and_leaves_one_session_a_process() {
     let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
-    let ask = |daemon: &Daemon| {
-        let output = headers(daemon, &["--client", "x"]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        bearer(&text(&output.stdout))
-    };
-    let first = ask(&daemon);
-    assert_eq!(ask(&daemon), first);
-    let (code, _) = daemon.run(&["session", "revoke", &id_of(&first)]);
-    assert_eq!(code, 0);
-    let second = ask(&daemon);
-    assert_ne!(second, first);
+    let first = asked(&daemon);
+    assert_eq!(asked(&daemon), first);
     daemon.kill();
     daemon.serve();
-    let third = ask(&daemon);
-    assert_ne!(third, second, "no disk holds a credential");
-    for credential in [second, third] {
-        let agent = Agent::known(id_of(&credential), credential);
-        assert!(works(&daemon, &daemon.shake_hands(agent)));
+    let second = asked(&daemon);
+    assert_ne!(second, first, "no disk holds a credential");
+    assert_eq!(asked(&daemon), second);
+    daemon.kill();
+    daemon.serve();
+    let id = id_of(&first);
+    assert_eq!(id_of(&second), id);
+    let agents = [first, second].map(|it| daemon.shake_hands(Agent::known(id.clone(), it)));
+    assert!(agents.iter().all(|agent| works(&daemon, agent)));
+    let (_, sessions) = daemon.run(&["session", "list", "--all"]);
+    assert_eq!(
+        sessions["items"].as_array().map(Vec::len),
+        Some(1),
+        "{sessions}"
+    );
+    let (code, _) = daemon.run(&["session", "revoke", &id]);
+    assert_eq!(code, 0);
+    for agent in &agents {
+        assert_eq!(
+            echo(&daemon, agent).0,
+            401,
+            "both are credentials of the one session"
+        );
     }
+}
+
+#[test]
+fn what_a_person_revoked_is_not_back_by_itself() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let id = id_of(&asked(&daemon));
+    let (code, _) = daemon.run(&["session", "revoke", &id, "--reason", "it ran wild"]);
+    assert_eq!(code, 0);
+    let refused = |daemon: &Daemon| {
+        let output = headers(daemon, &["--client", "x"]);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(1), String::new())
+        );
+        let said = text(&output.stderr);
+        assert!(said.contains(&id) && said.contains("it ran wild"), "{said}");
+        assert!(said.contains("start x anew"), "{said}");
+    };
+    refused(&daemon);
+    daemon.kill();
+    daemon.serve();
+    refused(&daemon);
+    // The program that is started anew is another process.
+    let helper = line(&daemon, "session headers --client x");
+    let mut anew = Running::start(plain(&program(&daemon, "x", &format!("{helper}; read a"))));
+    assert_ne!(id_of(&bearer(&anew.line())), id);
 }
 
 #[test]
 fn inside_of_a_run_the_agent_has_the_session_of_the_run_already() {
     let (_authority, _upstream, daemon) = signed_in(&json!({}));
-    let (code, _) = daemon.run(&[
-        "upstream",
-        "add",
-        "two",
-        "https://two.example/mcp",
-        "--auth",
-        "none",
-    ]);
-    assert_eq!(code, 0);
+    with_another(&daemon);
     let helper = line(&daemon, "session headers --client claude");
     let wide = line(&daemon, "session headers --client claude --upstream two");
     let script = format!("echo $DOORWARD_SESSION; {helper}; {wide}; echo $?; read a");

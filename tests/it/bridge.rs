@@ -1,107 +1,14 @@
 //! The stdio bridge on real parts: what an agent sees on the pipe, whatever happens behind it.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::away::signed_out;
 use crate::support::parts::{Daemon, Part, signed_in};
+use crate::support::pipe::Pipe;
 use crate::support::raw::{self, Upstream, Wire};
-
-/// An agent that has a pipe only, with the environment that the poorest of them give.
-struct Pipe {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    next: u64,
-}
-
-impl Pipe {
-    fn open(daemon: &Daemon, upstream: &str) -> Self {
-        Self::told(
-            daemon,
-            &["bridge", upstream, "--label", "pipe", "--no-autostart"],
-        )
-    }
-
-    fn told(daemon: &Daemon, arguments: &[&str]) -> Self {
-        let mut child = daemon
-            .command()
-            .env("USER", "somebody")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        Self {
-            input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().expect("piped")),
-            child,
-            next: 0,
-        }
-    }
-
-    fn write(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("open");
-        input.write_all(line.as_bytes()).expect("it reads");
-        input.write_all(b"\n").expect("it reads");
-    }
-
-    /// The next line, which must be JSON-RPC.
-    fn read(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("text");
-        if line.is_empty() {
-            return None;
-        }
-        let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        assert_eq!(message["jsonrpc"], "2.0", "{line}");
-        Some(message)
-    }
-
-    /// Sends a request and reads until its answer.
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
-        self.next += 1;
-        let id = format!("id {}", self.next);
-        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        self.write(&request.to_string());
-        loop {
-            let message = self.read().expect("an answer");
-            if message["id"] == *id && message.get("method").is_none() {
-                return message;
-            }
-        }
-    }
-
-    fn shake_hands(&mut self) -> Value {
-        let hello = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {},
-            "clientInfo": {"name": "pipe", "version": "0"},
-        });
-        let answer = self.ask("initialize", &hello);
-        self.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-        answer
-    }
-
-    fn echo(&mut self, text: &str) -> Value {
-        let params = json!({"name": "echo", "arguments": {"message": text}});
-        let answer = self.ask("tools/call", &params);
-        answer["result"]["content"][0]["text"].clone()
-    }
-
-    /// Ends the input; the exit code, and what was said on standard error.
-    fn close(mut self) -> (Option<i32>, String) {
-        self.input = None;
-        while self.read().is_some() {}
-        let mut said = String::new();
-        let mut errors = self.child.stderr.take().expect("piped");
-        errors.read_to_string(&mut said).expect("text");
-        (self.child.wait().expect("it ends").code(), said)
-    }
-}
 
 fn live(daemon: &Daemon) -> Vec<Value> {
     let (_, sessions) = daemon.run(&["ctl", "sessions"]);
@@ -153,6 +60,37 @@ fn an_agent_on_a_pipe_outlives_the_daemon_and_the_servers_memory() {
     let answer = std::iter::from_fn(|| pipe.read()).find(|message| message["id"] == 99);
     let text = answer.expect("an answer")["result"]["content"][0]["text"].clone();
     assert_eq!(text, "Echo: away");
+    assert_eq!(pipe.close().0, Some(0));
+}
+
+#[test]
+fn a_bridge_whose_session_lapses_unused_goes_on_in_another_one() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let config = daemon.state().join("config.toml");
+    let written = std::fs::read_to_string(&config).expect("a file");
+    let short = format!("{written}\n[sessions]\nttl = \"2s\"\nidle = \"2s\"\n");
+    std::fs::write(&config, short).expect("written");
+    assert_eq!(daemon.run(&["ctl", "reload"]).0, 0);
+    let mut pipe = Pipe::open(&daemon, "ev");
+    pipe.shake_hands();
+    assert_eq!(pipe.echo("before"), "Echo: before");
+    // However slow the machine is: whichever session it has by now is unused from here on.
+    let looks = (0..2000).map(|_| live(&daemon));
+    looks
+        .take_while(|sessions| !sessions.is_empty())
+        .for_each(drop);
+    assert!(
+        live(&daemon).is_empty(),
+        "it lapses although its process lives"
+    );
+    assert_eq!(pipe.echo("after"), "Echo: after");
+    let (_, all) = daemon.run(&["ctl", "sessions", "--all"]);
+    let all = all["items"].as_array().expect("items").clone();
+    assert!(all.len() > 1, "{all:?}");
+    assert!(
+        all.iter().all(|session| session["state"] != "revoked"),
+        "{all:?}"
+    );
     assert_eq!(pipe.close().0, Some(0));
 }
 
@@ -277,6 +215,37 @@ fn bridged(upstream: &Upstream) -> (Daemon, Pipe) {
 fn pong(asked: &Value, wire: &mut Wire) {
     let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}});
     wire.write(raw::ok(&line.to_string()));
+}
+
+#[test]
+fn a_stateless_agent_on_a_pipe_needs_no_handshake_before_and_after_a_restart() {
+    let (told, asked) = std::sync::mpsc::channel();
+    let odd = Upstream::scripted(move |mut wire| {
+        while let Some(request) = wire.message() {
+            let names = ["mcp-protocol-version", "mcp-method", "mcp-name"];
+            let fields = names.map(|name| request.field(name).map(str::to_owned));
+            let said: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+            let _ = told.send((said["method"].clone(), fields));
+            pong(&said, &mut wire);
+        }
+    });
+    let (mut daemon, mut pipe) = bridged(&odd);
+    let revision = "2026-07-28";
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": revision});
+    for _ in 0..2 {
+        let called = pipe.ask("tools/call", &json!({"name": "x", "_meta": meta}));
+        assert_eq!(called["result"], json!({}), "{called}");
+        let seen = asked.recv().expect("asked");
+        let fields = [revision, "tools/call", "x"].map(|it| Some(it.to_owned()));
+        assert_eq!(
+            seen,
+            (json!("tools/call"), fields),
+            "the first that it hears"
+        );
+        daemon.kill();
+        daemon.serve();
+    }
+    assert_eq!(pipe.close().0, Some(0));
 }
 
 #[test]

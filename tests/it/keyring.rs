@@ -129,6 +129,7 @@ fn session() -> SessionRecord {
     SessionRecord {
         id: SessionId::from_random(1),
         digest: TokenDigest([1; 32]),
+        later: Vec::new(),
         label: None,
         client: None,
         origin: SessionOrigin::Mint,

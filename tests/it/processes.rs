@@ -1,10 +1,10 @@
 //! Sessions that belong to a process: they end with it, whoever ends it and however, and also
 //! while no daemon runs. The processes are real ones.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
@@ -110,6 +110,59 @@ fn seed_s2_06_process_exit_ends_the_session_and_cuts_its_streams() {
     assert_eq!(ended["ended_by"], "process_exit");
     assert_eq!(ended["bound"]["alive"], false);
     assert!(works(&daemon, &other), "the others feel nothing");
+}
+
+/// A shell with this script, whose output is read line by line.
+fn shell(script: &str) -> (Program, BufReader<ChildStdout>) {
+    let mut command = Command::new("sh");
+    let command = command.args(["-c", script]).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    (Program(child), output)
+}
+
+fn line(output: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn a_process_that_becomes_another_program_is_the_same_one() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let (mut program, mut output) = shell("read go; exec cat");
+    let agent = bound(&daemon, &program, &[]);
+    let mut input = program.0.stdin.take().expect("piped");
+    input.write_all(b"go\nit is cat now\n").expect("it reads");
+    assert_eq!(line(&mut output), "it is cat now");
+    assert!(works(&daemon, &agent));
+    assert_eq!(show(&daemon, &agent)["bound"]["alive"], true);
+    // Also to a daemon that has never seen it as the program that it was.
+    daemon.kill();
+    daemon.serve();
+    assert!(works(&daemon, &agent));
+    let open = stream(&daemon, &agent);
+    drop(input);
+    until_it_ends(open);
+    assert_eq!(show(&daemon, &agent)["ended_by"], "process_exit");
+}
+
+#[test]
+fn what_a_process_leaves_behind_does_not_keep_its_session() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    // Forked twice: nobody above it waits for it.
+    let left = "(sleep 600 </dev/null >/dev/null 2>&1 & echo $!)";
+    let (mut program, mut output) = shell(&format!("{left}; read go"));
+    let pid: i32 = line(&mut output).parse().expect("a pid");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    let agent = bound(&daemon, &program, &[]);
+    let open = stream(&daemon, &agent);
+    drop(program.0.stdin.take());
+    until_it_ends(open);
+    assert_eq!(show(&daemon, &agent)["ended_by"], "process_exit");
+    assert_eq!(echo(&daemon, &agent).0, 401);
+    let kill = rustix::process::Signal::KILL;
+    rustix::process::kill_process(pid, kill).expect("it lives on");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::away::with_another;
 use crate::support::parts::{Agent, Daemon, signed_in};
 use crate::support::traffic::works;
 
@@ -227,15 +228,7 @@ fn what_fails_before_the_command_begins_has_a_code_of_its_own() {
 #[test]
 fn inside_of_a_session_there_is_another_one_only_on_request_and_never_a_wider_one() {
     let (_authority, _upstream, daemon) = signed_in(&json!({}));
-    let (code, _) = daemon.run(&[
-        "upstream",
-        "add",
-        "two",
-        "https://two.example/mcp",
-        "--auth",
-        "none",
-    ]);
-    assert_eq!(code, 0);
+    with_another(&daemon);
     let outer = Told::by(doorward(
         &daemon,
         &["--upstream", "ev"],
@@ -297,10 +290,50 @@ fn agents_that_can_be_told_are_told_of_their_servers() {
     let given = words(&[]);
     let url = format!("mcp_servers.ev.url=\"{}/u/ev\"", daemon.url);
     let variable = "mcp_servers.ev.bearer_token_env_var=\"DOORWARD_SESSION\"";
-    let expected = ["-c", &url, "-c", variable, "exec", "a prompt"];
+    let fields = "mcp_servers.ev.http_headers={doorward-errors=\"result\"}";
+    let expected = ["-c", &url, "-c", variable, "-c", fields, "exec", "a prompt"];
     assert_eq!(given.lines().collect::<Vec<_>>(), expected);
     assert_eq!(words(&["--no-inject"]), "exec\na prompt\n");
     assert_eq!(words(&["--client", "none"]), "exec\na prompt\n");
+}
+
+#[test]
+fn an_entry_of_that_name_stays_beside_ours() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("config.toml");
+    let print = || {
+        let mut command = doorward(&daemon, &["--print"], &["codex", "exec"]);
+        let output = command
+            .env("CODEX_HOME", home.path())
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{}", told(&output));
+        (
+            String::from_utf8(output.stdout.clone()).expect("text"),
+            told(&output),
+        )
+    };
+    std::fs::write(&file, "[mcp_servers.ev]\ncommand = \"mine\"\n").expect("written");
+    let (shown, hint) = print();
+    assert!(shown.contains("mcp_servers.doorward-ev.url"), "{shown}");
+    assert!(!shown.contains("mcp_servers.ev."), "{shown}");
+    assert!(
+        hint.contains("ev is called doorward-ev in this run"),
+        "{hint}"
+    );
+    // What `connect` has written is told already, and Codex takes no address beside a command.
+    std::fs::remove_file(&file).expect("there");
+    let mut connect = daemon.command();
+    let connect = connect.args(["connect", "codex", "--yes"]);
+    let output = connect.env("CODEX_HOME", home.path()).output();
+    assert!(output.expect("it runs").status.success());
+    let (shown, _) = print();
+    assert!(!shown.contains("mcp_servers"), "{shown}");
+    // One that cannot be read keeps nobody from working.
+    std::fs::write(&file, "[[[").expect("written");
+    let (shown, _) = print();
+    assert!(shown.contains("mcp_servers.ev.url"), "{shown}");
 }
 
 #[test]

@@ -27,21 +27,29 @@ pub enum SessionCommand {
     Revoke(RevokeArgs),
 }
 
-/// `session mint`
+/// What a new session may reach, and for how long.
 #[derive(Debug, Args)]
-pub struct MintArgs {
+pub struct Bounds {
     /// What it may reach; without it, what the config says
     #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
     pub upstreams: Vec<String>,
+    /// It lives on this long after each use
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub ttl: Option<Duration>,
+}
+
+/// `session mint`
+#[derive(Debug, Args)]
+pub struct MintArgs {
+    /// What its session may reach, and for how long.
+    #[command(flatten)]
+    pub bounds: Bounds,
     /// What to call it
     #[arg(long)]
     pub label: Option<String>,
     /// The agent program it is for
     #[arg(long)]
     pub client: Option<String>,
-    /// It lives on this long after each use
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub ttl: Option<Duration>,
     /// It is reclaimed when quiet this long
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub idle: Option<Duration>,
@@ -53,18 +61,15 @@ pub struct MintArgs {
 /// `session headers`
 #[derive(Debug, Args)]
 pub struct HeadersArgs {
-    /// What it may reach; without it, what the config says
-    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
-    pub upstreams: Vec<String>,
+    /// What its session may reach, and for how long.
+    #[command(flatten)]
+    pub bounds: Bounds,
     /// What to call its session; without it, the program and the directory
     #[arg(long)]
     pub label: Option<String>,
     /// The agent program that asks; without it, the one that started this command
     #[arg(long)]
     pub client: Option<String>,
-    /// Its session lives on this long after each use
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub ttl: Option<Duration>,
 }
 
 /// `session env`
@@ -73,15 +78,12 @@ pub struct EnvArgs {
     /// The shell that reads the lines; without it, the calling one
     #[arg(long)]
     pub shell: Option<ShellForm>,
-    /// What it may reach; without it, what the config says
-    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
-    pub upstreams: Vec<String>,
+    /// What its session may reach, and for how long.
+    #[command(flatten)]
+    pub bounds: Bounds,
     /// What to call its session; without it, the shell and the directory
     #[arg(long)]
     pub label: Option<String>,
-    /// Its session lives on this long after each use
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub ttl: Option<Duration>,
 }
 
 /// A shell, by how it writes a variable.
@@ -101,18 +103,15 @@ pub enum ShellForm {
 /// `run`
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// What it may reach; without it, what the config says
-    #[arg(long = "upstream", value_name = "A,B", value_delimiter = ',')]
-    pub upstreams: Vec<String>,
+    /// What its session may reach, and for how long.
+    #[command(flatten)]
+    pub bounds: Bounds,
     /// What to call its session; without it, the program and the directory
     #[arg(long)]
     pub label: Option<String>,
     /// The agent program; without it, the name of the command
     #[arg(long, value_name = "NAME|none", default_value = "auto")]
     pub client: String,
-    /// Its session lives on this long after each use
-    #[arg(long, value_name = "DUR", value_parser = duration)]
-    pub ttl: Option<Duration>,
     /// Hide the agent's other MCP servers, where it can be told to
     #[arg(long, conflicts_with = "no_inject")]
     pub only: bool,

@@ -7,9 +7,11 @@ mod one;
 mod place;
 mod show;
 mod store;
+mod taken;
 mod target;
 mod undo;
 
+pub(super) use taken::{Holder, taken};
 pub(super) use undo::disconnect;
 
 use std::path::{Path, PathBuf};

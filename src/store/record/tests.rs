@@ -70,6 +70,7 @@ fn every_record_is_read_as_it_was_written() {
     there_and_back(&SessionRecord {
         id: SessionId::from_random(5),
         digest: TokenDigest([200; 32]),
+        later: Vec::new(),
         label: Some("fix-login".into()),
         client: None,
         origin: SessionOrigin::Bridge,

@@ -156,6 +156,7 @@ fn session(bits: u64) -> SessionRecord {
     SessionRecord {
         id: SessionId::from_random(bits),
         digest: TokenDigest::of(&bits.to_le_bytes()),
+        later: Vec::new(),
         label: Some("label".into()),
         client: None,
         origin: SessionOrigin::Mint,

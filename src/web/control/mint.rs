@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 
 use super::granting::{self, Granted};
 use super::sessions::find;
-use super::{Answer, Control, views};
+use super::{Answer, Control, shown, views};
 use crate::api;
 use crate::clock::random_u64;
 use crate::failpoint;
@@ -16,10 +16,11 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
 use crate::model::record::{BoundProcess, EndedBy, SessionRecord};
 use crate::model::secret::SessionToken;
-use crate::model::session::{SessionPolicy, Verdict};
+use crate::model::session::{Death, SessionPolicy, Verdict};
 use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
+use crate::web::proxy::died;
 
 pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint>) -> Answer {
     let asked = asked.into_inner();
@@ -39,6 +40,7 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     let record = |id, token: &SessionToken| SessionRecord {
         id,
         digest: token.digest(),
+        later: Vec::new(),
         label: asked.label.clone(),
         client: asked.client.clone(),
         origin: asked.origin,
@@ -65,6 +67,17 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     let record = record(id, &token);
     let reusable = asked.reuse && record.bound.is_some();
     if reusable && let Some((cell, token)) = control.held.0.again(&deps.ledger, &record, now) {
+        return answer(&cell, &token);
+    }
+    if reusable && let Some(cell) = shown::revoked(&deps.ledger, &record) {
+        return Err(died(&cell, Death::Revoked, now).into());
+    }
+    if reusable && let Some(cell) = shown::unseen(&deps.ledger, &record, now) {
+        let token = SessionToken::from_random(&cell.id().digits(), &bytes);
+        let given = control.directory.give_credential(&cell, token.digest());
+        given.await.map_err(not_kept)?;
+        tracing::info!(session = %cell.id(), "session given another credential");
+        control.held.0.keep(cell.id(), token.clone());
         return answer(&cell, &token);
     }
     let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });

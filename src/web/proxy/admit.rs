@@ -15,13 +15,12 @@ use super::super::respond::{self, RequestId};
 use super::super::routes::RouteEntry;
 use super::super::tally::Flight;
 use super::super::{AgentState, probes};
+use super::ended::{Over, died};
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
-use crate::model::catalogue::{Code, Problem, ago};
+use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
 use crate::model::secret::SessionToken;
-use crate::model::session::Death;
-use crate::model::time::Timestamp;
 
 /// Requests that one session may have open.
 const MOST_OPEN: u32 = 1024;
@@ -61,6 +60,8 @@ pub(super) struct Refused {
     pub(super) answer: Box<HttpResponse>,
     /// How long the answer is held back.
     pub(super) held: Duration,
+    /// The session that has ended.
+    pub(super) over: Option<Box<Over>>,
 }
 
 impl From<HttpResponse> for Refused {
@@ -68,6 +69,7 @@ impl From<HttpResponse> for Refused {
         Self {
             answer: Box::new(answer),
             held: Duration::ZERO,
+            over: None,
         }
     }
 }
@@ -218,9 +220,18 @@ fn session(
             .because(format!("this session has {MOST_OPEN} requests open"));
         return Err(respond::rpc(&problem, &Asked::Unknown, id).into());
     }
-    let open = cell
-        .open_stream(&state.clock)
-        .map_err(|death| refuse(died(&cell, death, state.clock.now())))?;
+    let open = cell.open_stream(&state.clock).map_err(|death| {
+        let problem = died(&cell, death, state.clock.now());
+        let origin = cell.origin();
+        Refused {
+            over: Some(Box::new(Over {
+                origin,
+                death,
+                problem: problem.clone(),
+            })),
+            ..refuse(problem)
+        }
+    })?;
     if head.method == Method::POST {
         cell.add_call();
     }
@@ -239,33 +250,5 @@ fn unknown(head: &RequestHead) -> Problem {
             problem.because("it is mistyped: its checksum fails")
         }
         _ => problem,
-    }
-}
-
-/// Why a session that has ended does not admit.
-pub(super) fn ended(cell: &SessionCell, now: Timestamp) -> Problem {
-    let death = cell.ending().map_or(Death::Revoked, |ending| ending.death);
-    died(cell, death, now)
-}
-
-/// Why a session that died so does not live.
-pub(in crate::web) fn died(cell: &SessionCell, death: Death, now: Timestamp) -> Problem {
-    let ending = cell.ending();
-    let code = match death {
-        Death::Idle => Code::SessionIdle,
-        Death::Lapsed => Code::SessionExpired,
-        Death::Revoked => Code::SessionRevoked,
-    };
-    let mut problem = Problem::new(code).with("id", cell.id());
-    if let Some(ending) = ending {
-        problem = problem.with("ago", ago(ending.at, now));
-    }
-    match (death, ending) {
-        (Death::Idle, _) => problem.with("idle", humantime::format_duration(cell.policy().idle)),
-        (Death::Lapsed, _) => problem.with("ttl", humantime::format_duration(cell.policy().ttl)),
-        (Death::Revoked, ending) => match ending.and_then(|ending| ending.reason.as_deref()) {
-            Some(reason) => problem.because(reason),
-            None => problem.because("a person or its end of use ended it"),
-        },
     }
 }

@@ -16,7 +16,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::transport::HyperTransport;
 use message::Asked;
 
-pub(super) use admit::died;
+pub(super) use ended::died;
 pub(super) use trouble::transport_problem;
 
 mod admit;
@@ -24,6 +24,7 @@ mod answer;
 mod body;
 mod challenge;
 mod credential;
+mod ended;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -69,6 +70,11 @@ pub(super) async fn handle(
                 // Whoever hangs up does not wait, and is gone.
                 tokio::time::sleep(refused.held).await;
             }
+            if let Some(over) = &refused.over
+                && let Some(told) = ended::told(over, request, payload, id).await
+            {
+                return told;
+            }
             return *refused.answer;
         }
     };
@@ -91,7 +97,7 @@ pub(super) async fn handle(
             .as_ref()
             .filter(|session| session.ended().is_cancelled())
         {
-            Some(session) => respond::unauthorized(&admit::ended(session, state.clock.now()), id),
+            Some(session) => respond::unauthorized(&ended::ended(session, state.clock.now()), id),
             None => respond::rpc(&Problem::new(Code::Stopping), &Asked::Unknown, id),
         },
     }

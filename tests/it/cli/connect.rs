@@ -1,9 +1,13 @@
 //! `connect` and `disconnect` without a daemon: what is written, what is refused, what comes back.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+#[cfg(target_os = "linux")]
+mod asked;
+mod entries;
 
-use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
 
 use super::{Home, Ran, run};
 
@@ -32,6 +36,20 @@ fn read(home: &Home, name: &str) -> String {
 
 fn json_of(home: &Home, name: &str) -> Value {
     serde_json::from_str(&read(home, name)).expect("JSON")
+}
+
+/// Claude Code is disconnected, its file is as it was, and nothing is remembered.
+fn ends(home: &Home) {
+    let ran = doorward(home, &["disconnect", "claude", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(read(home, ".claude.json"), CLAUDE);
+    let ran = doorward(home, &["disconnect", "claude"]);
+    let told = "claude is not connected by doorward here: nothing to undo\n";
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, "", told)
+    );
+    assert_eq!(read(home, ".claude.json"), CLAUDE);
 }
 
 #[test]
@@ -93,20 +111,7 @@ fn a_client_is_connected_and_disconnected() {
         "✓ ~/.claude.json is right already: linear, notion\n"
     );
 
-    let ran = doorward(&home, &["disconnect", "claude", "--yes"]);
-    assert_eq!(
-        (ran.code, read(&home, ".claude.json")),
-        (0, CLAUDE.to_owned()),
-        "{}",
-        ran.err
-    );
-    let ran = doorward(&home, &["disconnect", "claude"]);
-    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
-    assert_eq!(
-        ran.err,
-        "claude is not connected by doorward here: nothing to undo\n"
-    );
-    assert_eq!(read(&home, ".claude.json"), CLAUDE);
+    ends(&home);
 }
 
 #[test]
@@ -224,319 +229,4 @@ fn a_file_that_its_client_could_not_read_is_left_alone_and_its_place_told() {
         "{\"mcpServers\": []}"
     );
     assert!(!home.path("state/connections.json").exists());
-}
-
-/// The command on a terminal, with `at_the_question` done before the answer is given.
-#[cfg(target_os = "linux")]
-fn asked(
-    home: &Home,
-    arguments: &str,
-    at_the_question: impl FnOnce(),
-    answer: &str,
-) -> (i32, String) {
-    use std::io::{Read, Write};
-    use std::process::{Command, Stdio};
-
-    let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_doorward"));
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env_clear()
-        .envs([
-            ("PATH", "/usr/bin:/bin"),
-            ("TERM", "dumb"),
-            ("SHELL", "/bin/sh"),
-        ])
-        .env("HOME", home.dir.path())
-        .env("DOORWARD_STATE_DIR", home.path("state"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script runs");
-    let mut output = child.stdout.take().expect("piped");
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"[y/N] ") {
-        let mut byte = [0];
-        output.read_exact(&mut byte).expect("a question");
-        seen.push(byte[0]);
-    }
-    at_the_question();
-    let mut input = child.stdin.take().expect("piped");
-    input.write_all(answer.as_bytes()).expect("it reads");
-    output.read_to_end(&mut seen).expect("the rest");
-    let code = child.wait().expect("it ends").code().expect("a code");
-    (code, String::from_utf8_lossy(&seen).into_owned())
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_file_that_changed_between_the_question_and_the_answer_is_left_alone() {
-    let home = home();
-    let file = home.write(".claude.json", CLAUDE);
-    let theirs = CLAUDE.replace('3', "4");
-    let (code, told) = asked(
-        &home,
-        "connect claude",
-        || fs::write(&file, &theirs).expect("written"),
-        "y\n",
-    );
-    assert_eq!(code, 1, "{told}");
-    assert!(
-        told.contains("~/.claude.json changed while you were looking at the preview"),
-        "{told}"
-    );
-    assert_eq!(read(&home, ".claude.json"), theirs);
-    let ran = doorward(&home, &["disconnect", "claude"]);
-    assert!(
-        ran.err.contains("is not connected"),
-        "nothing is remembered: {}",
-        ran.err
-    );
-
-    let (code, told) = asked(&home, "connect claude", || (), "n\n");
-    assert_eq!(
-        (code, read(&home, ".claude.json")),
-        (6, theirs.clone()),
-        "{told}"
-    );
-    let (code, told) = asked(&home, "connect claude", || (), "y\n");
-    assert_eq!(code, 0, "{told}");
-    let written = read(&home, ".claude.json");
-    assert!(written.contains("linear"));
-    let edited = written.replace('4', "5");
-    let (code, told) = asked(
-        &home,
-        "disconnect claude",
-        || fs::write(&file, &edited).expect("written"),
-        "y\n",
-    );
-    assert_eq!((code, read(&home, ".claude.json")), (1, edited), "{told}");
-    // It is still remembered.
-    assert_eq!(doorward(&home, &["disconnect", "claude", "--yes"]).code, 0);
-    assert_eq!(read(&home, ".claude.json"), CLAUDE.replace('3', "5"));
-}
-
-#[test]
-fn an_entry_of_that_name_is_kept_or_comes_back() {
-    let home = home();
-    let theirs = "{\"mcpServers\": {\n  \"linear\":   {\"url\": \"https://mcp.linear.app/sse\"} // old\n}}\n";
-    home.write(".cursor/mcp.json", theirs);
-    let ran = doorward(&home, &["connect", "cursor", "--yes"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let warning = "warning: \"linear\" points to https://mcp.linear.app/sse: kept; --replace";
-    assert!(ran.err.contains(warning), "{}", ran.err);
-    let text = read(&home, ".cursor/mcp.json");
-    assert!(
-        text.contains("mcp.linear.app/sse") && text.contains("notion"),
-        "{text}"
-    );
-    let ran = doorward(&home, &["connect", "cursor", "--replace", "--yes"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(!read(&home, ".cursor/mcp.json").contains("mcp.linear.app"));
-    assert_eq!(doorward(&home, &["disconnect", "cursor", "--yes"]).code, 0);
-    assert_eq!(read(&home, ".cursor/mcp.json"), theirs);
-}
-
-#[test]
-fn entries_follow_the_upstreams() {
-    let home = home();
-    let names = || {
-        let servers = json_of(&home, ".cursor/mcp.json")["mcpServers"].clone();
-        let servers = servers.as_object().expect("a map").clone();
-        servers.keys().cloned().collect::<Vec<_>>()
-    };
-    let connect = |more: &[&str]| {
-        let ran = doorward(&home, &[&["connect", "cursor", "--yes"], more].concat());
-        assert_eq!(ran.code, 0, "{}", ran.err);
-    };
-    connect(&["--upstream", "notion"]);
-    assert_eq!(names(), ["notion"]);
-    connect(&["--upstream", "linear"]);
-    assert_eq!(names(), ["linear", "notion"]);
-    home.write("state/config.toml", &TWO.replace("notion", "wiki"));
-    connect(&[]);
-    assert_eq!(names(), ["linear", "wiki"]);
-    connect(&["--prefix", "dw-", "--mode", "env"]);
-    assert_eq!(names(), ["dw-linear", "dw-wiki"]);
-    let entry = &json_of(&home, ".cursor/mcp.json")["mcpServers"]["dw-wiki"];
-    let expected = json!({
-        "url": "http://127.0.0.1:5177/u/wiki",
-        "headers": {"Authorization": "Bearer ${env:DOORWARD_SESSION}"},
-    });
-    assert_eq!(*entry, expected);
-    assert_eq!(doorward(&home, &["disconnect", "cursor", "--yes"]).code, 0);
-    assert!(!home.path(".cursor/mcp.json").exists());
-}
-
-#[test]
-fn links_are_followed_and_modes_kept_but_not_out_of_the_home_directory() {
-    let home = home();
-    let real = home.write("dotfiles/zed.json", "{}");
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).expect("ours");
-    fs::create_dir_all(home.path(".config/zed")).expect("made");
-    let link = home.path(".config/zed/settings.json");
-    symlink(&real, &link).expect("made");
-    assert_eq!(doorward(&home, &["connect", "zed", "--yes"]).code, 0);
-    assert!(link.is_symlink() && read(&home, "dotfiles/zed.json").contains("linear"));
-    let mode = fs::metadata(&real).expect("a file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o644);
-    assert_eq!(doorward(&home, &["disconnect", "zed", "--yes"]).code, 0);
-    assert_eq!(read(&home, "dotfiles/zed.json"), "{}");
-
-    let elsewhere = tempfile::tempdir().expect("a directory");
-    let outside = elsewhere.path().join("mcp.json");
-    fs::write(&outside, "{}").expect("written");
-    fs::create_dir(home.path(".cursor")).expect("made");
-    symlink(&outside, home.path(".cursor/mcp.json")).expect("made");
-    let ran = doorward(&home, &["connect", "cursor", "--yes"]);
-    assert_eq!(ran.code, 6);
-    assert!(
-        ran.err.contains("outside of your home directory"),
-        "{}",
-        ran.err
-    );
-    assert!(
-        ran.err.ends_with("run: doorward connect cursor --follow\n"),
-        "{}",
-        ran.err
-    );
-    assert_eq!(fs::read_to_string(&outside).expect("a file"), "{}");
-    assert_eq!(
-        doorward(&home, &["connect", "cursor", "--follow", "--yes"]).code,
-        0
-    );
-    assert_eq!(
-        doorward(&home, &["disconnect", "cursor", "--follow", "--yes"]).code,
-        0
-    );
-    assert_eq!(fs::read_to_string(&outside).expect("a file"), "{}");
-}
-
-#[test]
-fn what_was_remembered_and_never_written_is_forgotten() {
-    let home = home();
-    home.write(".claude.json", CLAUDE);
-    assert_eq!(doorward(&home, &["connect", "claude", "--yes"]).code, 0);
-    // As after a power failure between the two.
-    home.write(".claude.json", CLAUDE);
-    let ran = doorward(&home, &["disconnect", "claude", "--yes"]);
-    assert_eq!(
-        (ran.code, read(&home, ".claude.json")),
-        (0, CLAUDE.to_owned()),
-        "{}",
-        ran.err
-    );
-    let ran = doorward(&home, &["disconnect", "claude"]);
-    assert!(ran.err.contains("is not connected"), "{}", ran.err);
-}
-
-#[test]
-fn all_that_is_installed_is_connected_and_listed() {
-    let home = home();
-    home.write(".claude.json", "{ not JSON");
-    home.write(".codex/config.toml", "a = 1\n");
-    fs::create_dir(home.path(".cursor")).expect("made");
-    let ran = doorward(&home, &["connect", "all", "--yes", "-o", "json"]);
-    assert_eq!(ran.code, 10, "one of three failed: {}", ran.err);
-    let (error, documents) = ran.out.split_once("\n[").expect("an error and a list");
-    let error: Value = serde_json::from_str(error).expect("JSON");
-    assert_eq!(error["error"]["code"], "client_config_unreadable");
-    let documents: Value = serde_json::from_str(&format!("[{documents}")).expect("JSON");
-    assert_eq!(documents[0]["client"], "codex");
-    assert_eq!(documents[1]["client"], "cursor");
-    assert_eq!(documents[1]["written"], true);
-    assert_eq!(documents[1]["changes"][0]["op"], "add");
-    assert_eq!(
-        documents[1]["changes"][0]["path"],
-        json!(["mcpServers", "linear"])
-    );
-    let ran = doorward(&home, &["connect", "--list"]);
-    let line = |name: &str| {
-        let found = ran.out.lines().find(|line| line.starts_with(name));
-        found
-            .expect("a line")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    assert_eq!(
-        line("codex"),
-        "codex yes linear, notion bridge ~/.codex/config.toml"
-    );
-    assert_eq!(line("claude "), "claude yes — — ~/.claude.json");
-    assert_eq!(line("zed"), "zed no — — ~/.config/zed/settings.json");
-    assert_eq!(doorward(&home, &["disconnect", "all", "--yes"]).code, 0);
-    assert_eq!(read(&home, ".codex/config.toml"), "a = 1\n");
-    assert!(!home.path(".cursor/mcp.json").exists());
-}
-
-#[test]
-fn a_projects_file_is_its_own() {
-    let home = home();
-    let project = home.path("web");
-    fs::create_dir(&project).expect("made");
-    let here = |arguments: &[&str]| run(home.doorward().current_dir(&project).args(arguments));
-    let ran = here(&["connect", "claude", "--scope", "project", "--yes"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(project.join(".mcp.json").exists() && !home.path(".claude.json").exists());
-    let ran = here(&["connect", "goose", "--scope", "project"]);
-    assert_eq!(ran.code, 2);
-    assert!(
-        ran.err.contains("goose has no file of a project"),
-        "{}",
-        ran.err
-    );
-    let ran = here(&["connect", "codex", "--scope", "project", "--mode", "static"]);
-    assert_eq!(ran.code, 2, "no credential goes into a repository");
-    assert_eq!(doorward(&home, &["disconnect", "claude", "--yes"]).code, 0);
-    assert!(!project.join(".mcp.json").exists());
-}
-
-#[test]
-fn wrong_words_are_told_with_the_right_ones() {
-    let home = home();
-    for (arguments, code, told) in [
-        (
-            &["connect", "claud"][..],
-            5,
-            "run: doorward connect claude\n",
-        ),
-        (
-            &["disconnect", "emacs"],
-            5,
-            "known: claude, codex, opencode",
-        ),
-        (
-            &["connect", "cursor", "--mode", "static"],
-            2,
-            "Cursor has no mode static; it has: bridge, env",
-        ),
-        (
-            &["connect", "cursor", "--upstream", "linaer"],
-            5,
-            "did you mean linear?",
-        ),
-        (
-            &["connect", "cursor", "--upstream", "off"],
-            6,
-            "off is switched off",
-        ),
-        (
-            &["connect", "cursor", "--prefix", "a.b"],
-            2,
-            "begin with a letter",
-        ),
-        (&["connect"], 2, "<CLIENT>"),
-    ] {
-        let ran = doorward(&home, arguments);
-        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.err);
-        assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
-    }
-    home.write("state/config.toml", "");
-    let ran = doorward(&home, &["connect", "claude"]);
-    assert_eq!(ran.code, 5);
-    assert!(
-        ran.err.contains("there is no upstream to connect"),
-        "{}",
-        ran.err
-    );
 }

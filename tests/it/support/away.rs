@@ -24,3 +24,17 @@ pub(crate) fn restart(daemon: &mut Daemon) {
     daemon.forget();
     daemon.serve();
 }
+
+/// A second upstream beside the one that is signed in to; nothing is there.
+pub(crate) fn with_another(daemon: &Daemon) {
+    let words = [
+        "upstream",
+        "add",
+        "two",
+        "https://two.example/mcp",
+        "--auth",
+        "none",
+    ];
+    let (code, added) = daemon.run(&words);
+    assert_eq!(code, 0, "{added}");
+}

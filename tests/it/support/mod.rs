@@ -8,6 +8,7 @@ pub(crate) mod chaos;
 pub(crate) mod dbus;
 pub(crate) mod held;
 pub(crate) mod parts;
+pub(crate) mod pipe;
 pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod records;

@@ -18,6 +18,7 @@ pub(crate) fn session(number: u64, now: Timestamp) -> (SessionToken, SessionReco
     let record = SessionRecord {
         id,
         digest: token.digest(),
+        later: Vec::new(),
         label: None,
         client: None,
         origin: SessionOrigin::Mint,
