@@ -1,6 +1,6 @@
 //! Wiring: start, reload, signals, drain, stop.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -136,9 +136,6 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
         InstanceLock::acquire(&paths).map_err(paths_problem)?
     };
     let listener = given.agents(&loaded.config)?;
-    let local = listener
-        .local_addr()
-        .map_err(|error| failed("no address", error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let kept = &loaded.config.store;
@@ -152,8 +149,7 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
                 None => problem,
             }
         })?;
-    let running =
-        Running::start(&lock, &paths, inputs, loaded, listener, local, store, given).await?;
+    let running = Running::start(&lock, &paths, inputs, loaded, listener, store, given).await?;
     if options.until_eof {
         stop_at_eof(&running.control);
     }
@@ -226,13 +222,15 @@ impl Running {
         inputs: Inputs,
         loaded: config::Loaded,
         listener: TcpListener,
-        local: SocketAddr,
         store: Store,
         mut given: Given,
     ) -> Result<Self, Problem> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let started = clock.now();
+        let local = listener
+            .local_addr()
+            .map_err(|error| failed("no address", error))?;
         let ledger = Arc::new(Ledger::new());
         let config = Arc::new(ArcSwap::from_pointee(loaded.config));
         let deps = Deps {

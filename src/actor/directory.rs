@@ -9,26 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::future::BoxFuture;
 use tracing::{error, warn};
 
-use crate::ledger::{CredentialSource, Published, SessionCell};
-use crate::model::fault::{CredentialError, TransientCause};
-use crate::model::id::{AccountRef, Generation, SessionId};
+use crate::ledger::SessionCell;
+use crate::model::id::{AccountRef, SessionId};
 use crate::model::record::{EndedBy, Ending};
 use crate::model::secret::TokenDigest;
 use crate::model::session::Grant;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
-use super::death::{Deaths, LAST_RITES};
-use super::login::{LoginOptions, LoginStarted};
+use super::death::{Alive, Deaths, Mortal};
 use super::session::Session;
 use super::token_manager::TokenManager;
-use super::{
-    Abandon, Ask, BeginLogin, Deps, GiveCredential, Nudge, PATIENCE, Regrant, Revoke, Settle,
-    UnknownAccount,
-};
+use super::{Abandon, Deps, GiveCredential, Nudge, Regrant, Revoke, Settle, UnknownAccount};
 
 /// How many deaths in [`BROKEN_WINDOW`] make an account broken.
 const BROKEN_AFTER: usize = 5;
@@ -186,7 +180,8 @@ impl Directory {
         by: EndedBy,
         reason: Option<&str>,
     ) -> Result<Ending, StoreError> {
-        for _ in 0..BROKEN_AFTER {
+        // One that dies may be asked a second time, until its mailbox has closed.
+        for _ in 0..2 * BROKEN_AFTER {
             let revoke = Revoke {
                 by,
                 reason: reason.map(ToOwned::to_owned),
@@ -195,7 +190,6 @@ impl Directory {
             if let Ok(answer) = self.session(cell).send(revoke).await {
                 return answer;
             }
-            tokio::time::sleep(LAST_RITES).await;
         }
         let why = "the session's actor died over it again and again";
         Err(StoreError::Backend(why.to_owned()))
@@ -258,13 +252,18 @@ impl Directory {
             }
         }
         for cell in self.0.deps.ledger.sessions() {
-            let dead = lock(&self.0.sessions)
-                .get(&cell.id())
-                .is_some_and(|entry| !entry.addr.connected());
-            if dead && cell.ending().is_none() {
-                warn!(session = %cell.id(), "the session's actor died; a new one takes its place");
-                let _ = self.session(&cell);
-            }
+            self.look_after_session(cell.id());
+        }
+    }
+
+    fn look_after_session(&self, id: SessionId) {
+        let dead = lock(&self.0.sessions)
+            .get(&id)
+            .is_some_and(|entry| !entry.addr.connected());
+        let cell = dead.then(|| self.0.deps.ledger.session_by_id(id)).flatten();
+        if let Some(cell) = cell.filter(|cell| cell.ending().is_none()) {
+            warn!(session = %id, "the session's actor died; a new one takes its place");
+            let _ = self.session(&cell);
         }
     }
 
@@ -289,11 +288,26 @@ impl Directory {
             };
             match addr.send(message()).await {
                 Ok(answer) => return Ok(answer),
-                // It died, and its successor is asked.
-                Err(MailboxError::Closed | MailboxError::Timeout) => {
-                    tokio::time::sleep(LAST_RITES).await;
-                }
+                // It died, and its successor is asked; or it once more, while its mailbox has
+                // not closed: that answers as soon as it does.
+                Err(MailboxError::Closed | MailboxError::Timeout) => {}
             }
+        }
+    }
+
+    /// Tells the actor of `account` that nobody waits for this answer any more.
+    pub(super) fn abandon(&self, account: &AccountRef, waiter: u64) {
+        if let Some(entry) = lock(&self.0.managers).get(account) {
+            // A full mailbox is no loss: the waiter is answered into the void later.
+            let _ = entry.addr.try_send(Abandon(waiter));
+        }
+    }
+
+    /// Tells the actor of `account` that its credential ages.
+    pub(super) fn nudge_account(&self, account: &AccountRef) {
+        if let Manager::Here(addr) = self.manager(account) {
+            // A full mailbox means that the actor is being told already.
+            let _ = addr.try_send(Nudge);
         }
     }
 
@@ -317,7 +331,7 @@ impl Directory {
     fn start_manager(&self, account: AccountRef) -> Addr<TokenManager> {
         let deps = self.0.deps.clone();
         let before = lock(&self.0.leaving).remove(&account);
-        let notice = self.0.deaths.notice();
+        let notice = self.0.deaths.notice(Mortal::Account(account.clone()));
         TokenManager::start_in_arbiter(&self.0.keepers, move |ctx| {
             // The default of 16 makes callers wait for each other.
             ctx.set_mailbox_capacity(4096);
@@ -327,15 +341,43 @@ impl Directory {
 
     fn start_session(&self, cell: Arc<SessionCell>) -> Addr<Session> {
         let deps = self.0.deps.clone();
-        let notice = self.0.deaths.notice();
+        let notice = self.0.deaths.notice(Mortal::Session(cell.id()));
         Session::start_in_arbiter(&self.0.keepers, move |_| Session::new(cell, deps, notice))
     }
 
     /// Replaces actors as they die, until it is dropped.
     pub async fn replace_the_dead(&self) {
         loop {
-            self.0.deaths.next().await;
-            self.look_after();
+            let directory = self.clone();
+            let whom = self.0.deaths.next().await;
+            actix_rt::spawn(async move { directory.replace(whom).await });
+        }
+    }
+}
+
+impl Directory {
+    /// Puts another actor in the place of one that has died.
+    async fn replace(&self, whom: Mortal) {
+        // An answer of the successor that somebody has called for meanwhile is as good.
+        match whom {
+            Mortal::Account(account) => {
+                let addr = lock(&self.0.managers)
+                    .get(&account)
+                    .map(|entry| entry.addr.clone());
+                if let Some(addr) = addr {
+                    let _ = addr.send(Alive).await;
+                    let _ = self.manager(&account);
+                }
+            }
+            Mortal::Session(id) => {
+                let addr = lock(&self.0.sessions)
+                    .get(&id)
+                    .map(|entry| entry.addr.clone());
+                if let Some(addr) = addr {
+                    let _ = addr.send(Alive).await;
+                    self.look_after_session(id);
+                }
+            }
         }
     }
 }
@@ -355,83 +397,6 @@ pub enum DirectoryError {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Stop;
-
-/// Tells the actor when the caller goes away before the answer.
-struct Waiting {
-    directory: Directory,
-    account: AccountRef,
-    waiter: u64,
-    answered: bool,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        if let Some(entry) = lock(&self.directory.0.managers).get(&self.account) {
-            // A full mailbox is no loss: the waiter is answered into the void later.
-            let _ = entry.addr.try_send(Abandon(self.waiter));
-        }
-    }
-}
-
-impl CredentialSource for Directory {
-    fn ask(
-        &self,
-        account: &AccountRef,
-        rejected: Option<Generation>,
-    ) -> BoxFuture<'static, Result<Arc<Published>, CredentialError>> {
-        let directory = self.clone();
-        let account = account.clone();
-        Box::pin(async move {
-            let waiter = directory.next_waiter();
-            let mut waiting = Waiting {
-                directory: directory.clone(),
-                account: account.clone(),
-                waiter,
-                answered: false,
-            };
-            let asking = async {
-                loop {
-                    // An account whose actor dies again and again becomes broken, which ends this.
-                    match directory.send(&account, || Ask { waiter, rejected }).await {
-                        Ok(Some(answer)) => return answer,
-                        Ok(None) => warn!(%account, "its actor died over a question"),
-                        Err(error) => {
-                            return Err(CredentialError::Unavailable {
-                                cause: TransientCause::Store(error.to_string()),
-                                attempts: 0,
-                                retry_at: directory.deps().clock.now(),
-                            });
-                        }
-                    }
-                }
-            };
-            let answer = tokio::time::timeout(PATIENCE, asking).await;
-            waiting.answered = answer.is_ok();
-            answer.unwrap_or(Err(CredentialError::TimedOut))
-        })
-    }
-
-    fn sign_in_link(&self, account: &AccountRef) -> BoxFuture<'static, Option<String>> {
-        let (directory, account) = (self.clone(), account.clone());
-        Box::pin(async move {
-            let begin = || BeginLogin(LoginOptions::default());
-            match directory.send(&account, begin).await.ok()?.ok()? {
-                LoginStarted::Pending { url, .. } => Some(url),
-                LoginStarted::AlreadySignedIn(_) => None,
-            }
-        })
-    }
-
-    fn nudge(&self, account: &AccountRef) {
-        if let Manager::Here(addr) = self.manager(account) {
-            // A full mailbox means that the actor is being told already.
-            let _ = addr.try_send(Nudge);
-        }
-    }
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing is done under these locks that could leave the map half changed.

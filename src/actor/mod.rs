@@ -28,6 +28,7 @@ pub mod login;
 pub mod pending;
 pub mod session;
 mod sign_in;
+mod source;
 pub mod token_manager;
 pub mod upkeep;
 

@@ -17,7 +17,7 @@ use crate::model::time::Timestamp;
 use crate::process;
 use crate::store::StoreError;
 
-use super::death::DeathNotice;
+use super::death::{Alive, DeathNotice};
 use super::{Deps, GiveCredential, Regrant, Revoke};
 
 /// The longest sleep between two looks: wall clocks jump, and timers do not know.
@@ -117,6 +117,12 @@ impl Actor for Session {
             self.sweep(ctx);
         }
     }
+}
+
+impl Handler<Alive> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Alive, _: &mut Self::Context) {}
 }
 
 impl Handler<Revoke> for Session {

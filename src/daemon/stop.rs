@@ -81,6 +81,7 @@ impl Running {
         }
         write_roll(&self.directory, &mut Roll::default()).await;
         traces::write(&self.directory).await;
+        self.answer_stragglers().await;
         self.commands.stop(false).await;
         if let Err(error) = self.directory.deps().store.close().await {
             warn!(%error, "the store was not closed");
@@ -92,22 +93,23 @@ impl Running {
     /// Does what signals and commands want until one of them is the end.
     async fn decided(&mut self, signals: &mut Signals, lock: &InstanceLock) -> Decision {
         let mut keeper = self.keeper;
-        let configured = self.control.directory.deps().config.load().server.drain;
+        let config = std::sync::Arc::clone(&self.directory.deps().config);
+        let configured = || config.load().server.drain;
         let drain = loop {
             tokio::select! {
-                _ = signals.terminate.recv() => break configured,
-                _ = signals.interrupt.recv() => break configured,
+                _ = signals.terminate.recv() => break configured(),
+                _ = signals.interrupt.recv() => break configured(),
                 _ = signals.hangup.recv() => match (self.control.reload)() {
                     Ok(_) => info!("configuration reloaded"),
                     Err(problem) => warn!(problem = problem.message(), "configuration kept"),
                 },
                 end = self.ends.recv() => match end {
-                    None => break configured,
-                    Some(End::Stop { drain }) => break drain.unwrap_or(configured),
+                    None => break configured(),
+                    Some(End::Stop { drain }) => break drain.unwrap_or_else(configured),
                     Some(End::HandOver { to, done }) => {
                         if self.handed_over(&to, done, lock).await {
                             keeper = Keeper::Another;
-                            break configured;
+                            break configured();
                         }
                     }
                 },
@@ -149,7 +151,6 @@ impl Running {
             // Nobody is to wait for an answer that does not come.
             self.copies = None;
         }
-        // A server that stops drops connections that it has accepted and not looked at yet.
         self.agents.pause().await;
         let (state, drain) = (self.state.clone(), decision.drain);
         let stop = state.stop.clone();
@@ -169,8 +170,20 @@ impl Running {
             }
         }
         // Connections on which nothing is asked are kept open by agents; nobody waits for those.
-        let stopped = self.agents.stop(true);
-        let _ = tokio::time::timeout(SLOW_READERS, stopped).await;
+        match decision.keeper {
+            Keeper::Nobody => {
+                let stopped = self.agents.stop(true);
+                let _ = tokio::time::timeout(SLOW_READERS, stopped).await;
+            }
+            // A server that stops drops connections that it has accepted and not looked at yet.
+            Keeper::Another => tokio::time::sleep(SLOW_READERS).await,
+        }
+    }
+
+    /// Answers those that were accepted while the acceptor had not heard of the stop.
+    async fn answer_stragglers(&self) {
+        let answered = self.state.tallies.all_answered();
+        let _ = tokio::time::timeout(LAST_EVENT, answered).await;
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) struct Tally {
 /// A request that is being answered, until this is dropped.
 pub(super) struct Flight(Rc<Tally>);
 
+/// How often a thread looks around before it says that it answers nothing: a connection that it was
+/// handed is taken up in one turn, its request is read in the next.
+const TURNS: usize = 4;
+
 /// Answered with whether anything had to be waited for.
 type Question = oneshot::Sender<bool>;
 
@@ -60,6 +64,9 @@ impl Tallies {
             while let Some(question) = asked.recv().await {
                 counted.closing.set(true);
                 let mut waited = false;
+                for _ in 0..TURNS {
+                    tokio::task::yield_now().await;
+                }
                 while counted.running.get() > 0 {
                     waited = true;
                     counted.landed.notified().await;

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::{Answer, TokenManager, policies};
+use crate::actor::death::Alive;
 use crate::actor::directory::Stop;
 use crate::actor::{
     Abandon, Ask, ClientFate, ForceRefresh, Logout, LogoutReport, Nudge, PATIENCE, Reconfigure,
@@ -72,6 +73,12 @@ impl Handler<ForceRefresh> for TokenManager {
         );
         Box::pin(async move { receiver.await.unwrap_or(Err(CredentialError::TimedOut)) })
     }
+}
+
+impl Handler<Alive> for TokenManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Alive, _: &mut Self::Context) {}
 }
 
 impl Handler<Status> for TokenManager {

@@ -339,7 +339,7 @@ catalogue! {
     ServiceFailed "service_failed" 503 / , AfterUser, exit 1:
         "the service manager did not do it",
         "{detail}",
-        "doorward up starts the daemon without it";
+        "doorward up";
     NoLog "no_log" 404 / , No, exit 5:
         "there is no log to show",
         "{file} does not exist: no daemon has run in the background yet",

@@ -38,7 +38,7 @@ pub(super) async fn shutdown(
         .map(Duration::from_secs);
     // Nobody listens any longer only when the daemon stops already.
     let _ = control.end.send(End::Stop { drain });
-    HttpResponse::Ok().json(stopping(&control))
+    HttpResponse::Ok().json(stopping(&control, drain))
 }
 
 pub(super) async fn hand_over(
@@ -49,13 +49,14 @@ pub(super) async fn hand_over(
     let to = asked.into_inner().socket;
     let _ = control.end.send(End::HandOver { to, done });
     match answer.await {
-        Ok(Ok(())) => Ok(HttpResponse::Ok().json(stopping(&control))),
+        Ok(Ok(())) => Ok(HttpResponse::Ok().json(stopping(&control, None))),
         Ok(Err(why)) => Err(Problem::new(Code::Internal).with("detail", why).into()),
         Err(_) => Err(Problem::new(Code::Stopping).into()),
     }
 }
 
-fn stopping(control: &Control) -> api::Stopping {
-    let drain = control.directory.deps().config.load().server.drain;
+fn stopping(control: &Control, drain: Option<Duration>) -> api::Stopping {
+    let configured = control.directory.deps().config.load().server.drain;
+    let drain = drain.unwrap_or(configured);
     api::Stopping::new(std::process::id(), drain.as_secs())
 }

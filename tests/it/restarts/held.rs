@@ -3,13 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use rustix::process::{Signal, kill_process};
 
 use super::{call, serving, under_calls};
 use crate::support::held::Held;
 use crate::support::parts::Daemon;
+use crate::support::raw::WATCHDOG;
 
 /// Sends a call and leaves the answer for later: nobody may have accepted the connection yet.
 fn knock(url: &str, credential: &str) -> TcpStream {
@@ -134,4 +135,35 @@ fn ls_bind_loopback_default_sockets_that_others_could_use_are_refused() {
     assert!(line.contains(&named.url()), "{line}: {}", daemon.log());
     child.kill().expect("it ran");
     child.wait().expect("it ended");
+}
+
+#[test]
+fn a_service_manager_is_told_of_the_start_and_of_the_stop() {
+    let (_upstream, mut daemon, _) = serving();
+    daemon.kill();
+    let address = daemon.state().join("notify");
+    let manager = UnixDatagram::bind(&address).expect("a socket");
+    manager.set_read_timeout(Some(WATCHDOG)).expect("a socket");
+    let told = || {
+        let mut text = [0; 512];
+        let length = manager.recv(&mut text).expect("it is told");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let child = daemon
+        .command()
+        .env("NOTIFY_SOCKET", &address)
+        .args(["serve", "--port", "0"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    daemon.child = Some(child);
+    assert_eq!(told(), "READY=1\n");
+    kill_process(daemon.pid(), Signal::TERM).expect("it runs");
+    let stopping = told();
+    assert!(stopping.starts_with("STOPPING=1\n"), "{stopping}");
+    // The drain of 10 s, and what a refresh may take.
+    let time = stopping.split("EXTEND_TIMEOUT_USEC=").nth(1);
+    let time: u64 = time.expect("a time").trim().parse().expect("a number");
+    assert!(time > 45_000_000, "{time}");
+    daemon.forget();
 }

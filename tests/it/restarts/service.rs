@@ -130,7 +130,8 @@ fn without_a_service_manager_nothing_changes_and_the_way_on_is_said() {
     let said = managed.says(&["service", "install"], 1);
     assert!(said.contains("Failed to connect to bus"), "{said}");
     assert!(said.contains("loginctl enable-linger"), "{said}");
-    assert!(said.contains("up starts it without one"), "{said}");
+    let next = format!("run: {}\n", managed.daemon.typed("up"));
+    assert!(said.contains(&next), "{said}");
     assert!(managed.units().iter().all(|unit| !unit.exists()));
     let health = format!("{}/health", managed.daemon.url);
     assert_eq!(Exchange::get(&health).status, 200, "it still runs");

@@ -126,7 +126,7 @@ fn pain_49_calls_that_run_are_finished_before_the_next_program_serves() {
         // The stream ends first: the older daemon drains now.
         let mut seen = String::new();
         let _ = std::io::Read::read_to_string(&mut stream, &mut seen);
-        assert!(seen.ends_with("data: 1\n\n"), "{seen}");
+        assert!(seen.ends_with("data: 1\n\n\r\n"), "{seen}");
         // Somebody new knocks meanwhile, and waits.
         let mut waiting = open("GET", &format!("{}/health", daemon.url), &[], "");
         waiting.flush().expect("room for it");
@@ -163,4 +163,38 @@ fn ls_single_instance_lock_a_successor_that_dies_on_the_way_leaves_no_second_dae
     daemon.forget();
     daemon.serve();
     assert_eq!(call(&daemon.url, &credential).expect("whole").status, 200);
+}
+
+/// Its answer may be the only copy of a rotated token, and no second daemon may present the old one.
+#[test]
+fn pain_49_a_refresh_that_runs_is_finished_by_the_older_program() {
+    let (authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let agent = daemon.agent("one");
+    // The next call needs a token: those that live are not on the disk.
+    daemon.kill();
+    daemon.serve();
+    // The server has carried it out, and does not answer yet.
+    authority.tell("/fault", &json!({"on": "token", "kind": "hold_after"}));
+    let folder = tempfile::tempdir().expect("a directory");
+    let newer = edition(folder.path(), "newer", true);
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| daemon.try_echo(&agent));
+        let held = authority.ask("/wait?count=held&at_least=1");
+        assert_eq!(held["reached"], true);
+        let taking = scope.spawn(|| up(&daemon, &newer));
+        while !daemon.log().contains("another daemon takes over") {
+            std::thread::yield_now();
+        }
+        assert!(!taking.is_finished());
+        authority.tell("/release", &json!({}));
+        assert!(
+            calling.join().expect("no panic"),
+            "the call is finished too"
+        );
+        taking.join().expect("no panic");
+    });
+    daemon.forget();
+    assert!(daemon.try_echo(&agent));
+    let log = authority.ask("/log");
+    assert!(!log.to_string().contains("\"already_used\":true"), "{log}");
 }

@@ -170,7 +170,7 @@ pub(crate) fn open(method: &str, url: &str, fields: &[(&str, &str)], body: &str)
 /// The built program with a state directory of its own.
 pub(crate) struct Daemon {
     home: tempfile::TempDir,
-    pub(super) child: Option<Child>,
+    pub(crate) child: Option<Child>,
     /// Where the next one is killed or panics, in the form of `FAILPOINTS`.
     pub(super) failpoints: String,
     /// What else it finds in its environment.
