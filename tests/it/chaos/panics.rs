@@ -22,7 +22,7 @@ fn chaos_an_account_that_panics_over_any_message_loses_nothing() {
         ]
         .map(|step| format!("{step}=1*panic")),
     );
-    let mut deaths = 0;
+    let (mut deaths, mut longest) = (0, 0);
     for step in steps {
         world.forget();
         world.daemon.kill();
@@ -30,7 +30,11 @@ fn chaos_an_account_that_panics_over_any_message_loses_nothing() {
         let answer = world.echo();
         assert!(answer.contains("Echo: hello"), "{step}: {answer}");
         assert_eq!(world.reuses(), 0, "{step}: {:?}", world.presented());
-        deaths += u32::from(world.daemon.log().contains("panicked at"));
+        let log = world.daemon.log();
+        deaths += u32::from(log.contains("panicked at"));
+        if log.contains("takes its place") {
+            longest = longest.max(back_after(&log));
+        }
         let (_, status) = world.daemon.run(&["status"]);
         assert_eq!(status["upstreams"][0]["state"], "ready", "{step}: {status}");
         // And it was written, whoever did it.
@@ -41,6 +45,8 @@ fn chaos_an_account_that_panics_over_any_message_loses_nothing() {
         assert_eq!(world.reuses(), 0, "{step}: {:?}", world.presented());
     }
     assert!(deaths >= 9, "{deaths} of them died");
+    eprintln!("{deaths} deaths, back after {longest} ms at most");
+    assert!(longest < 1000, "nobody comes by later: {longest} ms");
 }
 
 /// An account that dies over everything stays down, says so, and costs no token; what does not
