@@ -66,7 +66,7 @@ impl Places {
     }
 
     fn next(&self) -> Option<(Who, oneshot::Sender<Running>)> {
-        self.turns().next()
+        self.turns().admit()
     }
 }
 
@@ -141,39 +141,39 @@ mod tests {
 
     const LONG: Duration = Duration::from_mins(1);
 
-    fn who(number: u64) -> Who {
-        Some(SessionId::from_random(number))
+    fn two() -> [Who; 2] {
+        [1, 2].map(|number| Some(SessionId::from_random(number)))
     }
 
     #[tokio::test]
     async fn a_place_goes_to_who_waits_and_back_where_nobody_does() {
-        let places = Places::new(1, 2);
-        let running = places.begin(who(1)).expect("free");
-        assert!(places.begin(who(2)).is_none());
-        assert!(places.wait(who(2), Duration::ZERO).await.is_none());
-        let (next, ()) = tokio::join!(places.wait(who(2), LONG), async { drop(running) });
+        let (places, [one, two]) = (Places::new(1, 2), two());
+        let running = places.begin(one).expect("free");
+        assert!(places.begin(two).is_none());
+        assert!(places.wait(two, Duration::ZERO).await.is_none());
+        let (next, ()) = tokio::join!(places.wait(two, LONG), async { drop(running) });
         drop(next.expect("its turn"));
         // One that gives up as its turn comes loses no place.
-        let running = places.begin(who(1)).expect("free again");
+        let running = places.begin(one).expect("free again");
         {
-            let waits = places.wait(who(2), LONG);
+            let waits = places.wait(two, LONG);
             tokio::pin!(waits);
             assert!(futures_util::poll!(waits.as_mut()).is_pending());
             drop(running);
         }
-        assert!(places.begin(who(1)).is_some());
+        assert!(places.begin(one).is_some());
     }
 
     #[tokio::test]
     async fn who_has_most_waiting_leaves_for_who_has_less() {
-        let room = Room::new(2);
+        let (room, [one, two]) = (Room::new(2), two());
         let forever = std::future::pending::<()>;
-        let mut first = Box::pin(room.wait(who(1), forever()));
-        let mut second = Box::pin(room.wait(who(1), forever()));
+        let mut first = Box::pin(room.wait(one, forever()));
+        let mut second = Box::pin(room.wait(one, forever()));
         assert!(futures_util::poll!(&mut first).is_pending());
         assert!(futures_util::poll!(&mut second).is_pending());
-        assert_eq!(room.wait(who(1), async {}).await, Err(Full));
-        assert_eq!(room.wait(who(2), async {}).await, Ok(()));
+        assert_eq!(room.wait(one, async {}).await, Err(Full));
+        assert_eq!(room.wait(two, async {}).await, Ok(()));
         assert!(futures_util::poll!(&mut first).is_pending());
         assert!(matches!(
             futures_util::poll!(&mut second),

@@ -22,7 +22,7 @@ impl Scene {
             Part::authorization_server(&basic)
         };
         let (one, two) = (issuer(), issuer());
-        let upstreams = [&one, &two].map(|issuer| Part::tapped_server(issuer));
+        let upstreams = [&one, &two].map(Part::tapped_server);
         let [first, second] = upstreams;
         Self {
             parts: [one, two, first, second],

@@ -5,8 +5,10 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward::clock::{Clock, SystemClock};
 use doorward::model::fault::{CredentialError, LoginReason};
 use doorward::model::session::Grant;
+use doorward::web::routes::RouteEntry;
 
 use crate::support::agent::{Agent, Options, publish, upstream};
 use crate::support::raw::{Upstream, WATCHDOG, Wire, answer};
@@ -27,15 +29,24 @@ fn name(body: &str) -> String {
     body["params"]["name"].as_str().expect("a name").to_owned()
 }
 
-/// Until so many calls wait for a place.
-fn waiting(agent: &Agent, calls: usize) {
+/// Until `count` of the route to `up` is so much.
+fn until(agent: &Agent, expected: usize, count: impl Fn(&RouteEntry) -> usize) {
     let plan = agent.state.plan.load();
     let route = plan.route("up").expect("there");
-    let start = std::time::Instant::now();
-    while route.places.waiting() != calls {
-        assert!(start.elapsed() < WATCHDOG, "{}", route.places.waiting());
+    let begun = SystemClock.now();
+    while count(route) != expected {
+        assert!(
+            SystemClock.now().since(begun) < WATCHDOG,
+            "{}",
+            count(route)
+        );
         std::thread::yield_now();
     }
+}
+
+/// Until so many calls wait for a place.
+fn waiting(agent: &Agent, calls: usize) {
+    until(agent, calls, |route| route.places.waiting());
 }
 
 #[test]
@@ -154,18 +165,12 @@ fn storm_calls_that_waited_for_a_sign_in_are_all_served() {
     let mut wires: Vec<_> = (0..CALLS)
         .map(|_| call(&agent, &agent.token, "held"))
         .collect();
-    let plan = agent.state.plan.load();
-    let route = plan.route("up").expect("there");
-    let start = std::time::Instant::now();
-    while route.room.waiting() != CALLS {
-        assert!(start.elapsed() < WATCHDOG, "{}", route.room.waiting());
-        std::thread::yield_now();
-    }
+    until(&agent, CALLS, |route| route.room.waiting());
     publish(&agent.slot("up"), 1);
     for wire in &mut wires {
         let answer = wire.message().expect("an answer");
         assert_eq!(answer.field("doorward-origin"), Some("upstream"));
         assert_eq!(answer.status(), 200);
     }
-    assert_eq!(route.room.waiting(), 0);
+    until(&agent, 0, |route| route.room.waiting());
 }

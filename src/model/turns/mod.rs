@@ -53,7 +53,7 @@ impl<K: Copy + Eq + Hash, W> Turns<K, W> {
         self.crowd.leave(who, ticket);
     }
 
-    /// A call of `who` is over. To be followed by [`Turns::next`] until there is none.
+    /// A call of `who` is over. To be followed by [`Turns::admit`] until there is none.
     pub fn end(&mut self, who: K) {
         self.free += 1;
         if let Some(running) = self.running.get_mut(&who) {
@@ -65,7 +65,7 @@ impl<K: Copy + Eq + Hash, W> Turns<K, W> {
     }
 
     /// Whose turn it is: it has its place from now on.
-    pub fn next(&mut self) -> Option<(K, W)> {
+    pub fn admit(&mut self) -> Option<(K, W)> {
         if self.free == 0 || self.crowd.is_empty() {
             return None;
         }

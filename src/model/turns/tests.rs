@@ -6,7 +6,7 @@ use super::*;
 
 /// Everybody who gets a turn, without one of them ending.
 fn all(turns: &mut Turns<u8, u32>) -> Vec<(u8, u32)> {
-    std::iter::from_fn(|| turns.next()).collect()
+    std::iter::from_fn(|| turns.admit()).collect()
 }
 
 #[test]
@@ -122,7 +122,7 @@ proptest! {
                 Step::End(which) if !running.is_empty() => {
                     let who = running.swap_remove(which % running.len());
                     turns.end(who);
-                    while let Some((who, woken)) = turns.next() {
+                    while let Some((who, woken)) = turns.admit() {
                         let at = waiting.iter().position(|(_, call, _)| *call == woken);
                         let (owner, _, _) = waiting.remove(at.expect("it waits"));
                         prop_assert_eq!(owner, who);

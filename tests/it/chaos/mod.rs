@@ -2,6 +2,7 @@
 //! server that rotates refresh tokens and takes a token that comes twice for theft.
 
 mod canaries;
+mod crowd;
 mod panics;
 mod refresh;
 mod roulette;

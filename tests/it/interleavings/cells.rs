@@ -30,7 +30,7 @@ fn cell() -> Arc<SessionCell> {
     let (_, record) = records::session(1, at(0));
     let policy = SessionPolicy {
         idle: Duration::from_millis(IDLE),
-        ttl: Duration::from_millis(100_000),
+        ttl: Duration::from_secs(100),
         max_age: None,
     };
     SessionCell::new(SessionRecord { policy, ..record })

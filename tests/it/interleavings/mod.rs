@@ -13,8 +13,8 @@ mod cell;
 #[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
 mod slot;
 
-/// Runs `scene` in every order with at most so many switches where none was needed; more find
-/// nothing that three do not (Musuvathi and Qadeer, PLDI 2007).
+/// Runs `scene` in every order with at most three switches where none was needed; few defects take
+/// more than two (Musuvathi and Qadeer, Iterative context bounding, PLDI 2007).
 fn every_order(scene: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
