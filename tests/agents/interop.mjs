@@ -64,6 +64,7 @@ async function row(world, name, path, title, by, chosen) {
     console.log(`${title} by ${by}: ${trial}: ${cells[trial]}`);
     if (typeof saw !== 'string') {
       console.log(JSON.stringify({ ...saw, wrote: saw.wrote?.slice(-2000) }, null, 1));
+      console.log(world.log.slice(-4000));
     }
   }
   if (configured) await world.configure('');

@@ -85,6 +85,8 @@ export class World {
     this.daemon = child(this.doorward, words, {
       env: this.environment(this.home), stdio: ['ignore', 'ignore', 'pipe'],
     });
+    this.log = '';
+    this.daemon.stderr.on('data', (data) => { this.log += data; });
     await line(this.daemon.stderr, 'the daemon', (text) => text.includes('"listening"'));
     this.url = this.ask(['status']).daemon.base_url;
     this.port = Number(new URL(this.url).port);
