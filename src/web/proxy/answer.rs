@@ -8,7 +8,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::respond;
-use super::super::routes::{RouteAuth, Running};
+use super::super::routes::{Dialect, RouteAuth, Running};
 use super::Worker;
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
@@ -148,6 +148,11 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 pub(super) fn fail(call: &Call, problem: &Problem, asked: &Asked) -> HttpResponse {
     count_error(call);
+    let asked = match call.route.spec.dialect {
+        Dialect::Streamable => asked,
+        // Its clients look at the status only: no answer to a message comes with that of a post.
+        Dialect::Sse => &Asked::Unknown,
+    };
     respond::rpc(problem, asked, call.id)
 }
 
