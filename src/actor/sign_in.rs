@@ -9,13 +9,15 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::clock::random_u64;
-use crate::config::{Config, Oauth, Redirect, Register, Resource, Upstream};
+use crate::config::{Config, Oauth, Register, Resource, Upstream, pages_of, redirect_uri};
 use crate::credential::source;
 use crate::failpoint;
+use crate::model::record::ClientOrigin;
 use crate::model::secret::TokenDigest;
 use crate::oauth::{
-    Callback, CallbackFault, ClientChoice, ClientPlan, Discovered, Legacy, PendingLogin, Pins,
-    Provider, ResourceMatch, ResourcePlan, Start, check_callback, choose, scope,
+    Callback, CallbackFault, ClientChoice, ClientPlan, Discovered, DiscoveryFault, Legacy,
+    PendingLogin, Pins, Provider, ResourceMatch, ResourcePlan, Source, Start, check_callback,
+    choose, scope,
 };
 
 use super::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
@@ -39,6 +41,18 @@ pub(super) struct SignIn {
     timer: Option<SpawnHandle>,
     /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
     given_up: u64,
+}
+
+/// How the client identity came to be, for whoever looks into it. Dynamic registration may go
+/// from revisions of 2027-07-28 on (MCP 2026-07-28, deprecated registry).
+fn how(client: ClientOrigin) -> &'static str {
+    match client {
+        ClientOrigin::Configured => "client: as configured",
+        ClientOrigin::Document => "client: its metadata document",
+        ClientOrigin::Registered => {
+            "client: registered dynamically (deprecated since MCP 2026-07-28)"
+        }
+    }
 }
 
 impl TokenManager {
@@ -81,6 +95,7 @@ impl TokenManager {
         }
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
+        let former = self.sign_in.issuer.clone();
         let place = upstream.auth.secret().cloned();
         let find = async move {
             if let (Some(place), ClientPlan::Configured { client_secret, .. }) =
@@ -102,6 +117,21 @@ impl TokenManager {
                             tried: tried.join(", "),
                         }
                     })?;
+            let mut trail: Vec<_> = discovered.trail.iter().map(ToString::to_string).collect();
+            if let (ClientPlan::Configured { .. }, Some(former)) = (&provider.client, former)
+                && discovered.source == Source::ResourceMetadata
+                && former != discovered.server.issuer
+            {
+                // Nobody said that the client is one of this server too.
+                let fault = DiscoveryFault::ForeignClient {
+                    configured: former,
+                    named: discovered.server.issuer,
+                };
+                return Err(LoginFault::Discovery {
+                    fault: Box::new(fault),
+                    tried: trail.join(", "),
+                });
+            }
             let scopes = scope::select(&provider, &discovered, &more);
             let now = deps.clock.now();
             let client = match choose(&provider, &discovered, &stored, now)? {
@@ -116,7 +146,7 @@ impl TokenManager {
                     client
                 }
             };
-            let trail: Vec<_> = discovered.trail.iter().map(ToString::to_string).collect();
+            trail.push(how(client.origin).to_owned());
             let start = Start {
                 account,
                 client,
@@ -201,22 +231,12 @@ impl TokenManager {
         started
     }
 
-    /// The link must be on the host that the browser comes back to: its cookie belongs there.
     fn origin_of_pages(&self) -> String {
-        let config = self.deps.config.load();
-        let public = self.uses_public_redirect();
-        match &config.server.public_base_url {
-            Some(base) if public => base.trim_end_matches('/').to_owned(),
-            _ => self.deps.origin.to_string(),
+        let (config, origin) = (self.deps.config.load(), &self.deps.origin);
+        match &self.upstream {
+            Some(upstream) => pages_of(upstream, &config.server, origin),
+            None => origin.to_string(),
         }
-    }
-
-    fn uses_public_redirect(&self) -> bool {
-        let oauth = self
-            .upstream
-            .as_ref()
-            .and_then(|upstream| upstream.auth.oauth());
-        oauth.is_some_and(|oauth| oauth.redirect == Redirect::Public)
     }
 
     fn provider(
@@ -226,7 +246,7 @@ impl TokenManager {
         oauth: &Oauth,
         options: &LoginOptions,
     ) -> Provider {
-        let redirect_uri = self.origin_of_pages() + &config.server.redirect_path;
+        let redirect_uri = redirect_uri(upstream, &config.server, &self.deps.origin);
         let mut provider = Provider::discovered(upstream.url.url().clone(), redirect_uri);
         provider.probe = match &oauth.probe_path {
             Some(path) if !path.is_empty() => upstream.url.url().join(path).ok(),

@@ -222,6 +222,7 @@ async fn add<'c>(context: &Context, chosen: &[&'c Candidate]) -> (Vec<&'c str>, 
             label: None,
             scopes: Vec::new(),
             allow_http: false,
+            no_probe: true,
         };
         match upstream::add(context, &asked).await {
             Ok(_) => added.push(candidate.name.as_str()),

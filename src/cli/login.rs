@@ -138,6 +138,7 @@ async fn known_or_added(
         label: None,
         scopes: Vec::new(),
         allow_http: false,
+        no_probe: true,
     };
     if upstream::add(context, &asked).await? == Added::New {
         let screen = &context.ctl.screen;

@@ -26,6 +26,10 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
                 Added::Before => format!("{name} is there with this address; nothing was changed"),
             };
             changed(context, name, &words).await?;
+            let probes = added == Added::New && !asked.no_probe && !ctl.screen.format().is_json();
+            if probes && context.running().await?.is_some() {
+                ctl::probe_upstream(ctl, name).await;
+            }
             match asked.auth {
                 _ if added == Added::Before => {}
                 AuthForm::Oauth => ctl.screen.hint(format!("doorward login {name}")),
@@ -106,7 +110,10 @@ fn configured(context: &Context, name: &str) -> Result<UpstreamDetail, Fault> {
     let mut items = start::stopped(context, &loaded.config).upstreams;
     items.retain(|account| account.name == name);
     let server = &loaded.config.server;
-    let redirect = format!("{}{}", server.base_url(), server.redirect_path);
+    let redirect = match loaded.config.upstream(name) {
+        Some(upstream) => config::redirect_uri(upstream, server, &server.base_url()),
+        None => server.redirect_uri(),
+    };
     let prefix = format!("upstreams.{name}.");
     let settings = loaded.settings.into_iter();
     let settings = settings

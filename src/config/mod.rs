@@ -10,6 +10,7 @@ mod mistake;
 mod proxy;
 mod raw;
 mod read;
+mod redirect;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -25,6 +26,7 @@ pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
 pub use proxy::Proxy;
+pub use redirect::{pages_of, redirect_uri};
 pub use types::*;
 pub use unattended::*;
 pub use upstream::*;

@@ -51,6 +51,10 @@ pub struct Upstream {
     pub via: bool,
     /// What becomes of agents' sessions while it cannot be asked.
     pub keep_alive: KeepAlive,
+    /// Which transport of MCP it speaks.
+    pub transport: Transport,
+    /// Whether it is asked in HTTP/2 where it can.
+    pub http2: bool,
     /// What TLS needs beyond the trust store of the system.
     pub tls: Tls,
     /// The way out to it and to its authorization server.
@@ -197,6 +201,9 @@ pub struct Oauth {
     pub revocation_endpoint: Option<Url>,
     /// Where the provider sends the browser back to.
     pub redirect: Redirect,
+    /// Whether the upstream's name is added to the redirect URI, so that no other server is sent
+    /// the same (RFC 9700 §4.4.2.2).
+    pub redirect_per_upstream: bool,
     /// Parameters added to the authorization request.
     pub extra_authorize: BTreeMap<String, String>,
     /// A path on the upstream's origin whose 401 tells where the metadata is.
@@ -237,9 +244,11 @@ pub enum Register {
 /// Where the provider sends the browser back to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redirect {
-    /// The fixed port on loopback.
+    /// The fixed port on loopback, by its address.
     #[default]
     Loopback,
+    /// The same by the name `localhost`, for servers that refuse addresses.
+    Localhost,
     /// `server.public_base_url`.
     Public,
 }
@@ -261,6 +270,16 @@ pub enum KeepAlive {
     Auto,
     /// Agents are told the trouble as it is.
     Off,
+}
+
+/// Which transport of MCP an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP, of 2025-03-26 and later.
+    #[default]
+    Streamable,
+    /// HTTP+SSE, of 2024-11-05.
+    Sse,
 }
 
 /// What becomes of the agent's `User-Agent`.

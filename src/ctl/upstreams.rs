@@ -149,6 +149,37 @@ pub async fn test(ctl: &Ctl, account: &str) -> Outcome {
     Ok(report.problem.as_ref().map_or(0, exit))
 }
 
+/// Says what is found at the address of an upstream that was just added. That it is there and
+/// answers otherwise than expected is no failure of adding it.
+pub async fn probe(ctl: &Ctl, account: &str) {
+    let report: Result<TestReport, _> = ctl.client.post(&api::path::test(account), &()).await;
+    if let Ok(report) = report {
+        ctl.screen.say(format!("  {}", found(&report)));
+    }
+}
+
+/// What a trial found, in one line.
+fn found(report: &TestReport) -> String {
+    let step = |name: &str| {
+        let step = report.steps.iter().find(|step| step.name == name);
+        step.map(|step| {
+            let message = step.message.replace(char::is_control, " ");
+            (step.result, message, step.ms)
+        })
+    };
+    if let Some((StepResult::Fail, message, _)) = step("connection") {
+        return message;
+    }
+    match step("initialize").or_else(|| step("stream")) {
+        Some((StepResult::Ok, message, ms)) => match step("tools") {
+            Some((StepResult::Ok, tools, _)) => format!("answered in {ms} ms: {message}, {tools}"),
+            _ => format!("answered in {ms} ms: {message}"),
+        },
+        Some((_, message, _)) => message.trim_start_matches("not tried: ").to_owned(),
+        None => "nothing was found out".to_owned(),
+    }
+}
+
 /// `ctl refresh NAME`
 pub async fn refresh(ctl: &Ctl, account: &str) -> Outcome {
     let refreshed: Refreshed = ctl.client.post(&api::path::refresh(account), &()).await?;

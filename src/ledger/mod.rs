@@ -13,6 +13,7 @@ use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::secret::TokenDigest;
 
 mod cell;
+mod endpoints;
 mod mcp;
 mod memory;
 mod slot;
@@ -21,6 +22,7 @@ mod sync;
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
+pub use endpoints::{Endpoint, Endpoints};
 pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
 pub use memory::Memory;
 pub use slot::{Published, Slot};
@@ -51,6 +53,7 @@ pub struct Ledger {
     slots: DashMap<AccountRef, Arc<Slot>>,
     mcp: McpSessions,
     memory: Memory,
+    endpoints: Endpoints,
 }
 
 impl Ledger {
@@ -110,6 +113,11 @@ impl Ledger {
     /// The MCP sessions that were seen to be opened.
     pub fn mcp(&self) -> &McpSessions {
         &self.mcp
+    }
+
+    /// Where streams of the HTTP+SSE transport are posted to.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// What servers said last to handshakes and lists.

@@ -161,6 +161,15 @@ pub enum DiscoveryFault {
         /// What is wrong.
         what: &'static str,
     },
+    /// The configured client is one of another authorization server than the upstream names. It is
+    /// not tried there: a secret would go with it.
+    #[error("the configured client belongs to {configured}, and the upstream names {named}")]
+    ForeignClient {
+        /// Whose client it is.
+        configured: String,
+        /// Who is named.
+        named: String,
+    },
     /// A pinned endpoint stands alone.
     #[error("the authorization endpoint and the token endpoint must be pinned together")]
     HalfPinned,

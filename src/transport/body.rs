@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::http2::Stream as Multiplexed;
 use super::pool::Lease;
 use super::{Break, ForwardError};
 
@@ -118,26 +119,34 @@ impl Body for RequestBody {
     }
 }
 
+/// What an answer holds until its end.
+pub(super) enum Held {
+    /// A connection.
+    Connection(Lease),
+    /// A place in one.
+    Stream(#[expect(dead_code, reason = "held for its end")] Multiplexed),
+}
+
 /// The body of an answer. Dropping it before its end closes the connection: a download that was
 /// given up is not drained.
 pub struct ResponseBody {
     incoming: Incoming,
-    lease: Option<Lease>,
+    held: Option<Held>,
     /// What was read of it already and still comes.
     ahead: Option<Box<Ahead>>,
 }
 
 #[derive(Default)]
 struct Ahead {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     failed: Option<ForwardError>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, held: Held) -> Self {
         let mut body = Self {
             incoming,
-            lease: Some(lease),
+            held: Some(held),
             ahead: None,
         };
         if body.incoming.is_end_stream() {
@@ -169,6 +178,35 @@ impl ResponseBody {
         Some(self.ahead.as_ref().map_or(&[], |ahead| &ahead.bytes))
     }
 
+    /// Reads ahead until `enough` says that of what has come, and gives that to be changed. `None`
+    /// where the body ends, breaks, or is longer than `limit` before it is enough.
+    pub async fn begin(
+        &mut self,
+        limit: usize,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Option<&mut Vec<u8>> {
+        loop {
+            let read = self.ahead.as_ref().map_or(0, |ahead| ahead.bytes.len());
+            if read > 0
+                && self
+                    .ahead
+                    .as_ref()
+                    .is_some_and(|ahead| enough(&ahead.bytes))
+            {
+                break;
+            }
+            if read > limit {
+                return None;
+            }
+            let Some(Ok(chunk)) = poll_fn(|cx| self.poll_incoming(cx)).await else {
+                return None;
+            };
+            let ahead = self.ahead.get_or_insert_default();
+            ahead.bytes.extend_from_slice(&chunk);
+        }
+        self.ahead.as_mut().map(|ahead| &mut ahead.bytes)
+    }
+
     /// Its announced length, less what has been read of it.
     pub fn length(&self) -> Option<u64> {
         let ahead = self.ahead.as_ref().map_or(0, |ahead| ahead.bytes.len());
@@ -182,7 +220,7 @@ impl ResponseBody {
     }
 
     fn release(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(Held::Connection(lease)) = self.held.take() {
             lease.give_back();
         }
     }
@@ -210,7 +248,7 @@ impl ResponseBody {
                     }
                 }
                 Some(Err(_)) => {
-                    self.lease = None;
+                    self.held = None;
                     return Poll::Ready(Some(Err(ForwardError::Broken(Break::Lost))));
                 }
                 None => {
@@ -233,12 +271,12 @@ impl Stream for ResponseBody {
                     return Poll::Ready(Some(Err(error)));
                 }
                 self.ahead = Some(Box::new(Ahead {
-                    bytes: BytesMut::new(),
+                    bytes: Vec::new(),
                     failed: Some(error),
                 }));
             }
             if !bytes.is_empty() {
-                return Poll::Ready(Some(Ok(bytes.freeze())));
+                return Poll::Ready(Some(Ok(bytes.into())));
             }
         }
         self.poll_incoming(cx)

@@ -1,4 +1,5 @@
-//! The proxied data path towards upstreams: HTTP/1.1 over connections of our own. One transport
+//! The proxied data path towards upstreams: HTTP/1.1 over connections of our own, and HTTP/2 where
+//! it is configured and the server agrees. One transport
 //! per server worker, so that nothing here is shared between threads.
 //!
 //! It frames messages anew, never follows a redirect, never decodes a body, and never hides a
@@ -15,6 +16,7 @@ use crate::egress::Egress;
 use crate::model::route::Origin;
 
 mod body;
+mod http2;
 mod pool;
 mod tls;
 mod wire;
@@ -112,6 +114,9 @@ pub enum Break {
     Stale,
     /// It was new, or the answer had begun.
     Lost,
+    /// The server said that it did not begin with the request, and will not (RFC 9113 §8.7); or
+    /// not one byte of it was sent. Anything may be sent once more.
+    Unprocessed,
 }
 
 /// Sends one request and gives the head of its answer; the body follows as it comes.

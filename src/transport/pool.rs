@@ -18,7 +18,9 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::wire::{Connector, Notes};
+use super::body::Held;
+use super::http2::{self, Links, Opened, Stream};
+use super::wire::{Connector, Notes, Wire};
 use super::{
     BodyLost, Break, Call, Connection, ForwardError, Limits, Peer, RequestBody, ResponseBody,
     UpstreamTransport,
@@ -37,6 +39,7 @@ const LONGEST_REST: Duration = Duration::from_secs(90);
 pub struct HyperTransport {
     connector: Connector,
     pool: Rc<Pool>,
+    links: Rc<Links>,
 }
 
 #[derive(Default)]
@@ -47,7 +50,7 @@ struct Pool {
 
 /// A peer is itself only: what is configured anew is another one, and its connections, made with
 /// other settings, are not used for it.
-struct PeerKey(Arc<Peer>);
+pub(super) struct PeerKey(pub(super) Arc<Peer>);
 
 impl PartialEq for PeerKey {
     fn eq(&self, other: &Self) -> bool {
@@ -133,6 +136,12 @@ impl Pool {
         None
     }
 
+    fn has(&self, peer: &Arc<Peer>) -> bool {
+        let idle = self.idle.borrow();
+        let list = idle.get(&PeerKey(Arc::clone(peer)));
+        list.is_some_and(|list| !list.is_empty())
+    }
+
     /// Closes connections whose time is over, for as long as there are any.
     async fn sweep(pool: Weak<Self>) {
         while let Some(pool) = pool.upgrade() {
@@ -167,15 +176,46 @@ impl HyperTransport {
         Self {
             connector: Connector::new(),
             pool: Rc::default(),
+            links: Rc::default(),
         }
     }
 
     async fn open(&self, peer: &Peer, limits: Limits) -> Result<Live, ForwardError> {
-        let notes = Rc::new(Notes::default());
-        let connecting = self.connector.connect(peer, Rc::clone(&notes));
-        let wire = timeout(limits.connect, connecting)
+        Self::alone(self.connect(peer, limits).await?).await
+    }
+
+    async fn connect(&self, peer: &Peer, limits: Limits) -> Result<Wire, ForwardError> {
+        let connecting = self.connector.connect(peer, Rc::default());
+        timeout(limits.connect, connecting)
             .await
-            .map_err(|_| ForwardError::ConnectTimedOut)??;
+            .map_err(|_| ForwardError::ConnectTimedOut)?
+    }
+
+    /// A place in an HTTP/2 connection; `None` where the server speaks HTTP/1.1 and the pool has a
+    /// connection for it.
+    async fn link(&self, call: &Call<'_>) -> Result<Option<Stream>, ForwardError> {
+        let (peer, any) = (call.peer, call.connection == Connection::Any);
+        if any {
+            if let Some(stream) = self.links.take(peer) {
+                return Ok(Some(stream));
+            }
+            if self.pool.has(peer) {
+                return Ok(None);
+            }
+        }
+        let connect = self.connect(peer, call.limits);
+        match Links::open(&self.links, peer, any, connect).await? {
+            Opened::Link(stream) => Ok(Some(stream)),
+            Opened::Alone(wire) => {
+                let live = Self::alone(*wire).await?;
+                Pool::put(&self.pool, peer, live, call.limits.keep);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn alone(wire: Wire) -> Result<Live, ForwardError> {
+        let notes = wire.notes();
         let (sender, connection) = http1::Builder::new()
             .handshake(TokioIo::new(wire))
             .await
@@ -228,6 +268,12 @@ enum Failed {
 
 impl UpstreamTransport for HyperTransport {
     async fn send(&self, call: Call<'_>) -> Result<Response<ResponseBody>, ForwardError> {
+        // Boxed: few are asked so, and every request would carry the room for it.
+        if call.peer.trust.offers_http2()
+            && let Some(stream) = Box::pin(self.link(&call)).await?
+        {
+            return Box::pin(http2::exchange(stream, call)).await;
+        }
         let Call {
             peer,
             mut request,
@@ -266,7 +312,7 @@ impl UpstreamTransport for HyperTransport {
                     };
                     return Ok(Response::from_parts(
                         head,
-                        ResponseBody::new(incoming, lease),
+                        ResponseBody::new(incoming, Held::Connection(lease)),
                     ));
                 }
                 Err(Failed::Unsent(back)) if reused => request = *back,

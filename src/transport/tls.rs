@@ -11,11 +11,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_platform_verifier::Verifier;
 
+/// HTTP/2 as ALPN calls it.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// The TLS settings of connections, or why there are none: a machine without any root
 /// certificates can still use plain upstreams on loopback.
 #[derive(Clone)]
 pub enum TlsTrust {
-    /// Settings without ALPN: the data path speaks HTTP/1.1.
+    /// Settings; without ALPN for servers that are asked in HTTP/1.1 only.
     Ready(Arc<ClientConfig>),
     /// Why no peer can be verified.
     Missing(Arc<str>),
@@ -34,6 +37,24 @@ impl TlsTrust {
     /// Trust in the roots of the operating system.
     pub fn of_platform() -> Self {
         Self::with_files(None, None)
+    }
+
+    /// The same, for a server that is asked in HTTP/2 where it can (RFC 9113 §3.2).
+    #[must_use]
+    pub fn offering_http2(&self) -> Self {
+        match self {
+            Self::Ready(config) => {
+                let mut config = ClientConfig::clone(config);
+                config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+                Self::Ready(Arc::new(config))
+            }
+            Self::Missing(why) => Self::Missing(Arc::clone(why)),
+        }
+    }
+
+    /// Whether HTTP/2 is offered.
+    pub fn offers_http2(&self) -> bool {
+        matches!(self, Self::Ready(config) if !config.alpn_protocols.is_empty())
     }
 
     /// Trust in the roots of the operating system and those in the file `roots`; `own` are the

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::tls::HTTP2;
 use super::{ForwardError, Peer, TlsTrust};
 use crate::egress::Proxy;
 
@@ -121,6 +122,19 @@ fn explain(error: &(dyn Error + 'static)) -> ForwardError {
 }
 
 impl Wire {
+    /// What its two users tell each other.
+    pub(super) fn notes(&self) -> Rc<Notes> {
+        Rc::clone(&self.notes)
+    }
+
+    /// Whether its two sides have agreed on HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self.stream.inner() {
+            MaybeHttpsStream::Http(_) => false,
+            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(HTTP2),
+        }
+    }
+
     /// Whether the peer has closed its side, asked of the kernel: the runtime learns it only at
     /// its next turn. Data that waits is no sign of leaving (TLS sends tickets unasked).
     fn peer_has_left(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use subtle::ConstantTimeEq;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::actor::directory::Directory;
 use crate::actor::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
@@ -28,11 +28,11 @@ pub fn pages(directory: Directory, redirect_path: &str) -> Pages {
     Pages {
         owns: Arc::new(move |_, head| {
             let path = head.uri.path();
-            path == &*owned
+            is_landing(path, &owned)
                 || path.starts_with("/login/")
                 || matches!(path, "/oauth/login" | "/oauth/status" | "/oauth/logout")
         }),
-        reached_from_elsewhere: Arc::new(move |_, head| head.uri.path() == &*returned),
+        reached_from_elsewhere: Arc::new(move |_, head| is_landing(head.uri.path(), &returned)),
         configure: Arc::new(move |config| {
             config
                 .app_data(web::Data::new(directory.clone()))
@@ -43,9 +43,30 @@ pub fn pages(directory: Directory, redirect_path: &str) -> Pages {
                 .route("/oauth/logout", web::get().to(ask_before_logout))
                 .route("/oauth/logout", web::post().to(logout))
                 .route("/oauth/logout", web::delete().to(logout))
-                .route(&landing, web::get().to(callback));
+                .route(&landing, web::get().to(callback))
+                .route(&format!("{landing}/{{upstream}}"), web::get().to(callback));
         }),
     }
+}
+
+/// Whether a provider may have sent a browser here: some upstreams have a landing of their own.
+fn is_landing(path: &str, landing: &str) -> bool {
+    let tail = path.strip_prefix(landing);
+    tail.is_some_and(|tail| match tail.strip_prefix('/') {
+        Some(name) => !name.is_empty() && !name.contains('/'),
+        None => tail.is_empty(),
+    })
+}
+
+/// Whether a sign-in is to end at `path`: what comes back elsewhere was meant for another server
+/// (RFC 9700 §4.4.2.2).
+fn ends_at(entry: &PendingEntry, path: &str) -> bool {
+    let authorize = Url::parse(&entry.authorize_url).ok();
+    let pairs = authorize.as_ref().map(Url::query_pairs);
+    let mut redirects = pairs.into_iter().flatten();
+    let redirect = redirects.find(|(name, _)| name == "redirect_uri");
+    let redirect = redirect.and_then(|(_, redirect)| Url::parse(&redirect).ok());
+    redirect.is_some_and(|redirect| redirect.path() == path)
 }
 
 fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
@@ -110,6 +131,9 @@ async fn callback(directory: web::Data<Directory>, request: HttpRequest) -> Http
     let Some(entry) = pending.by_state(&state, directory.deps().clock.now()) else {
         return stale();
     };
+    if !ends_at(&entry, request.path()) {
+        return stale();
+    }
     // Somebody else's browser must neither finish this sign-in nor use its `state` up.
     if !has_cookie(&request, &entry.cookie) || pending.take_state(&state).is_none() {
         return stale();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::guard::Doors;
-use super::routes::{AgentName, KeepAlive, RouteAuth, RouteEntry, RouteSpec, SignInTold};
+use super::routes::{AgentName, Dialect, KeepAlive, RouteAuth, RouteEntry, RouteSpec, SignInTold};
 use crate::config::{self, Auth, Config, LoginErrorForm, Tls, Upstream, UserAgent};
 use crate::ledger::Ledger;
 use crate::model::route::BadBase;
@@ -152,6 +152,11 @@ fn of_upstream(config: &Config, upstream: &Upstream, platform: &TlsTrust) -> Vec
                 config::KeepAlive::Auto => KeepAlive::Auto,
                 config::KeepAlive::Off => KeepAlive::Off,
             },
+            dialect: match upstream.transport {
+                config::Transport::Streamable => Dialect::Streamable,
+                config::Transport::Sse => Dialect::Sse,
+            },
+            http2: upstream.http2,
             ..RouteSpec::new(account, upstream.url.as_str(), trust.clone())
         }
     });

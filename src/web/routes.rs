@@ -66,6 +66,15 @@ pub enum KeepAlive {
     Off,
 }
 
+/// Which transport of MCP its server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Streamable HTTP, of 2025-03-26 and later.
+    Streamable,
+    /// HTTP+SSE, of 2024-11-05: answers come on a stream that tells where to post.
+    Sse,
+}
+
 /// One upstream account as configured.
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
@@ -112,12 +121,18 @@ pub struct RouteSpec {
     pub hold: Duration,
     /// What becomes of sessions while it cannot be asked.
     pub keep_alive: KeepAlive,
+    /// Which transport its server speaks.
+    pub dialect: Dialect,
+    /// Whether it is asked in HTTP/2 where its TLS server can.
+    pub http2: bool,
 }
 
 impl RouteSpec {
     /// Whether agents are answered while its server cannot be asked.
     pub fn keeps_alive(&self) -> bool {
-        self.keep_alive == KeepAlive::Auto && self.sign_in != SignInTold::Unauthorized
+        // Answers of the older transport come on its stream, where nothing can be put in.
+        let answers = self.dialect == Dialect::Streamable;
+        answers && self.keep_alive == KeepAlive::Auto && self.sign_in != SignInTold::Unauthorized
     }
 
     /// An account under its own name, with the defaults.
@@ -143,6 +158,8 @@ impl RouteSpec {
             queue_timeout: Duration::from_secs(10),
             hold: Duration::from_secs(45),
             keep_alive: KeepAlive::Auto,
+            dialect: Dialect::Streamable,
+            http2: false,
         }
     }
 }
@@ -175,7 +192,10 @@ impl RouteEntry {
         let host = HeaderValue::from_str(&base.origin().authority).map_err(|_| BadBase::Host)?;
         let peer = Arc::new(Peer {
             origin: Arc::clone(base.origin()),
-            trust: spec.trust.clone(),
+            trust: match spec.http2 {
+                true => spec.trust.offering_http2(),
+                false => spec.trust.clone(),
+            },
             egress: spec.egress.clone(),
         });
         let resource = Url::parse(&spec.url).map_err(|_| BadBase::Host)?.into();

@@ -2,7 +2,7 @@
 
     DOORWARD_SESSION=… python py_client.py URL [--calls N] [--parallel N] [--notifications N]
                                                [--timeout SECONDS] [--mode auto|legacy]
-                                               [--interactive]
+                                               [--interactive] [--sse]
 
 Connects, lists the tools, calls `echo` N times, and can wait for N notifications on the event
 stream. Prints one JSON line and exits with 0 or 1. With --interactive it then obeys lines on
@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 from mcp import Client
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 
@@ -124,6 +125,8 @@ class Agent:
         timeout = httpx2.Timeout(30, read=300)
         async with httpx2.AsyncClient(headers=headers, timeout=timeout) as http:
             transport = streamable_http_client(self.options.url, http_client=http)
+            if self.options.sse:
+                transport = sse_client(self.options.url, headers=headers)
             async with Client(
                 transport, mode=self.options.mode, logging_callback=self.on_log
             ) as client:
@@ -181,6 +184,7 @@ def arguments():
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--interactive", action="store_true")
+    parser.add_argument("--sse", action="store_true")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 // The official TypeScript SDK as an agent would use it.
 //
 //   DOORWARD_SESSION=… node ts_client.mjs URL [--calls N] [--parallel N] [--notifications N]
-//                                             [--timeout SECONDS] [--interactive]
+//                                             [--timeout SECONDS] [--interactive] [--sse]
 //   node ts_client.mjs --stdio '["PROGRAM", "ARGUMENT"…]' …
 //
 // Connects, lists the tools, calls `echo` N times, and can wait for N notifications on the event
@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
@@ -26,6 +27,7 @@ const { values: options, positionals: [url] } = parseArgs({
     timeout: { type: 'string', default: '60' },
     interactive: { type: 'boolean', default: false },
     stdio: { type: 'string' },
+    sse: { type: 'boolean', default: false },
   },
 });
 
@@ -130,7 +132,7 @@ const bearer = process.env.DOORWARD_SESSION;
 const [command, ...args] = options.stdio ? JSON.parse(options.stdio) : [];
 const transport = command
   ? new StdioClientTransport({ command, args, stderr: 'inherit' })
-  : new StreamableHTTPClientTransport(new URL(url), {
+  : new (options.sse ? SSEClientTransport : StreamableHTTPClientTransport)(new URL(url), {
     requestInit: { headers: bearer ? { authorization: `Bearer ${bearer}` } : {} },
   });
 const connected = await attempt('connect', async () => {

@@ -51,6 +51,9 @@ pub struct UpstreamAddArgs {
     /// Allow plain http outside this machine
     #[arg(long)]
     pub allow_http: bool,
+    /// Do not ask the address what it is
+    #[arg(long)]
+    pub no_probe: bool,
 }
 
 /// How doorward proves itself to an upstream.

@@ -89,6 +89,7 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
         endpoints,
         revocation_endpoint: section.optional("revocation_endpoint", ENDPOINT),
         redirect: section.read("redirect", "loopback", REDIRECT),
+        redirect_per_upstream: section.read("redirect_per_upstream", "false", YES),
         extra_authorize: extra_authorize(section),
         probe_path: section.optional("probe_path", PROBE_PATH),
         legacy_2025_03_26: section.read("legacy_2025_03_26", "false", YES),
@@ -256,6 +257,7 @@ const REDIRECT: Kind<'static, Redirect> = Kind {
     parse: &|node| {
         let words = [
             ("loopback", Redirect::Loopback),
+            ("localhost", Redirect::Localhost),
             ("public", Redirect::Public),
         ];
         not_yet(node, &["ephemeral"])?;

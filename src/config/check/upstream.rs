@@ -14,8 +14,8 @@ use crate::config::kinds::{COUNT, DURATION, Kind, LIST, TEXT, Variables, YES, ex
 use crate::config::raw::{Node, Origin};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Account, Auth, ClientCertificate, KeepAlive, Proxy, Server, Tls, Upstream, UpstreamUrl,
-    UserAgent,
+    Account, Auth, ClientCertificate, KeepAlive, Proxy, Server, Tls, Transport, Upstream,
+    UpstreamUrl, UserAgent,
 };
 use crate::model::id::{AccountName, UpstreamName};
 
@@ -34,6 +34,19 @@ pub(super) struct Defaults {
 const KEEP_ALIVE: Kind<'static, KeepAlive> = Kind {
     shape: "text",
     parse: &|node| word(node, &[("auto", KeepAlive::Auto), ("off", KeepAlive::Off)]),
+};
+
+const TRANSPORT: Kind<'static, Transport> = Kind {
+    shape: "text",
+    parse: &|node| {
+        word(
+            node,
+            &[
+                ("streamable", Transport::Streamable),
+                ("sse", Transport::Sse),
+            ],
+        )
+    },
 };
 
 const USER_AGENT: Kind<'static, UserAgent> = Kind {
@@ -85,6 +98,7 @@ pub(super) fn upstream(
 ) -> Option<Upstream> {
     let allow_http = section.read("allow_http", "false", YES);
     let url = url(&mut section, allow_http, variables);
+    let url_is_plain = url.as_ref().is_some_and(|url| url.url().scheme() == "http");
     let auth = oauth::auth(section.table("auth"), variables, server);
     let usable = auth.is_some();
     let accounts = accounts(&mut section);
@@ -114,6 +128,8 @@ pub(super) fn upstream(
         user_agent: section.inherited("user_agent", &defaults.user_agent, USER_AGENT),
         via: section.inherited("via", &defaults.via, YES),
         keep_alive: section.inherited("keep_alive", &defaults.keep_alive, KEEP_ALIVE),
+        transport: section.read("transport", "streamable", TRANSPORT),
+        http2: http2(&mut section, url_is_plain),
         tls: tls(section.table("tls"), variables),
         proxy: section.inherited("proxy", &defaults.proxy, way),
         auth: auth.unwrap_or(Auth::None),
@@ -173,6 +189,19 @@ fn remote_url(written: &str, allow_http: bool) -> Result<UpstreamUrl, Wrong> {
         return Err(Wrong::new("must be https", note).help(help));
     }
     Ok(url)
+}
+
+/// HTTP/2 is agreed on in the TLS handshake (RFC 9113 §3.2).
+fn http2(section: &mut Section<'_>, url_is_plain: bool) -> bool {
+    let wanted = section.read("http2", "false", YES);
+    if wanted
+        && url_is_plain
+        && let Some(origin) = section.written("http2")
+    {
+        let wrong = Wrong::new("needs https", "it is agreed on in the TLS handshake");
+        section.wrong("http2", origin, wrong);
+    }
+    wanted
 }
 
 /// Whether the address is on this machine.

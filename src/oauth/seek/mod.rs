@@ -19,7 +19,7 @@ use super::discovery::{
 };
 use super::metadata::{ResourceMetadata, Retrieval, ServerMetadata};
 use super::text::clean;
-use super::{Legacy, Provider, ResourcePlan, wellknown};
+use super::{ClientPlan, Legacy, Provider, ResourcePlan, wellknown};
 use crate::http::{Answer, NotSent, OwnClient, Request, TransportFault};
 use crate::model::fault::TransientCause;
 
@@ -96,6 +96,9 @@ impl Walk {
             Err(_) if pinned.is_some() => None,
             Err(fault) => return Err(fault),
         };
+        if let (Some(issuer), Some(resource)) = (&pinned, &resource) {
+            self.owns_client(issuer, &resource.authorization_servers)?;
+        }
         let (server, source) = match (pinned, &resource) {
             (Some(issuer), _) => (self.server(&issuer).await?, Source::PinnedIssuer),
             (None, Some(resource)) => {
@@ -117,6 +120,20 @@ impl Walk {
             challenge_scopes,
             resource_scopes,
             source,
+        })
+    }
+
+    /// A client that is configured for `issuer` is not tried where the upstream names others (MCP
+    /// 2026-07-28 client-registration, AS Binding). A slash at the end makes no difference here.
+    fn owns_client(&self, issuer: &str, named: &[String]) -> Result<(), DiscoveryFault> {
+        let bare = |text: &str| text.trim_end_matches('/').to_owned();
+        let configured = matches!(self.provider.client, ClientPlan::Configured { .. });
+        if !configured || named.iter().any(|one| bare(one) == bare(issuer)) {
+            return Ok(());
+        }
+        Err(DiscoveryFault::ForeignClient {
+            configured: issuer.to_owned(),
+            named: clean(&named.join(", "), 200),
         })
     }
 

@@ -113,6 +113,36 @@ async fn oc_prm_resource_mismatch_starts_nothing() {
     assert_eq!(fake.targets().len(), 2, "no server is asked");
 }
 
+/// A client that is configured for a server is not tried at another one.
+#[actix_web::test]
+async fn oc_prereg_issuer_mismatch_error() {
+    let fake = usual(|base, seen| {
+        let name = seen.target.strip_prefix(AS)?.trim_start_matches('/');
+        let mut document = server_document(base);
+        document["issuer"] = format!("{}/{name}", wellknown::origin(base)).into();
+        Some(reply(200, &document))
+    })
+    .await;
+    let named = wellknown::origin(&fake.url);
+    let mut provider = provider(fake.at("/mcp"));
+    provider.client = ClientPlan::Configured {
+        client_id: "ours".to_owned(),
+        client_secret: Some(ClientSecret::new("hush")),
+        auth: None,
+    };
+    let other = format!("{named}/other");
+    provider.pins.issuer = Some(other.clone());
+    let expected = DiscoveryFault::ForeignClient {
+        configured: other,
+        named,
+    };
+    assert_eq!(self::fault(discover(&provider).await), expected);
+    assert_eq!(fake.targets().len(), 2, "no server is asked");
+    // Whoever registers has nothing to lose there.
+    provider.client = ClientPlan::Register;
+    assert!(discover(&provider).await.is_ok());
+}
+
 #[actix_web::test]
 async fn oc_prm_multiple_as_selection() {
     let fake = usual(|base, seen| {

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::{Answer, Control, Refused, all_accounts, named, rename, view};
 use crate::actor::{ClientFate, Logout, Status};
 use crate::api;
-use crate::config::Edition;
+use crate::config::{Edition, redirect_uri};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::UpstreamName;
 use crate::web::trial;
@@ -41,7 +41,7 @@ async fn detail(control: &Control, asked: &str) -> Answer {
         })
         .collect();
     let deps = control.directory.deps();
-    let redirect = format!("{}{}", deps.origin, deps.config.load().server.redirect_path);
+    let redirect = redirect_uri(&upstream, &deps.config.load().server, &deps.origin);
     let mut detail = api::UpstreamDetail::new(items, settings, redirect);
     detail.discovery = discovery;
     Ok(HttpResponse::Ok().json(detail))

@@ -16,6 +16,7 @@ use super::super::routes::RouteEntry;
 use super::super::tally::Flight;
 use super::super::{AgentState, probes};
 use super::ended::{Over, died};
+use super::legacy;
 use super::message::Asked;
 use crate::ledger::{SessionCell, StreamGuard};
 use crate::model::catalogue::{Code, Problem};
@@ -111,13 +112,16 @@ pub(super) fn admit(
     {
         return Err(respond::looped(id).into());
     }
-    let target = route
-        .base
-        .target(place.tail, head.uri.query(), route.spec.allow_subpaths)
-        .map_err(|_| {
-            let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
-            respond::plain(&problem, id)
-        })?;
+    let target = match legacy::posted(&state.ledger, route, session.as_deref(), head) {
+        Some(posted) => posted.map_err(|problem| respond::rpc(&problem, &Asked::Unknown, id))?,
+        None => route
+            .base
+            .target(place.tail, head.uri.query(), route.spec.allow_subpaths)
+            .map_err(|_| {
+                let problem = Problem::new(Code::NotFound).with("path", head.uri.path());
+                respond::plain(&problem, id)
+            })?,
+    };
     Ok(Call {
         route: Arc::clone(route),
         target,

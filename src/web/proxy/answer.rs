@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::places::Running;
 use super::super::respond;
-use super::super::routes::RouteAuth;
+use super::super::routes::{Dialect, RouteAuth};
 use super::Worker;
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
@@ -152,6 +152,11 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 pub(super) fn fail(call: &Call, problem: &Problem, asked: &Asked) -> HttpResponse {
     count_error(call);
+    let asked = match call.route.spec.dialect {
+        Dialect::Streamable => asked,
+        // Its clients look at the status only: no answer to a message comes with that of a post.
+        Dialect::Sse => &Asked::Unknown,
+    };
     respond::rpc(problem, asked, call.id)
 }
 

@@ -23,7 +23,7 @@ use super::request::{Proof, outgoing};
 use super::resume::{self, Resume};
 use super::standin::Tap;
 use super::trouble::{Trouble, no_body, no_credential, problem, transport_trouble, unrepeatable};
-use super::{Worker, challenge, credential, passthrough, standin, step_up};
+use super::{Worker, challenge, credential, legacy, passthrough, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::fault::CredentialError;
@@ -74,6 +74,9 @@ pub(super) async fn forward(
                 Ok(answer) => answer,
                 Err(call) => answer(worker, request, *call, answered, None),
             }
+        }
+        Ok(answered) if legacy::begins(request, &call, &answered.response) => {
+            Box::pin(legacy::open(worker, request, call, answered)).await
         }
         Ok(answered) => {
             let tap = Tap::of(worker, &call, question, &answered.response);
@@ -159,12 +162,13 @@ async fn exchange(
         };
         let mut response = match worker.transport.send(sent).await {
             Ok(response) => response,
-            Err(ForwardError::Broken(Break::Stale))
+            Err(ForwardError::Broken(why @ (Break::Stale | Break::Unprocessed)))
                 if connection == Connection::Any
                     && body.is_kept()
-                    && Asked::of(body.bytes()).may_repeat(request.method()) =>
+                    && (why == Break::Unprocessed
+                        || Asked::of(body.bytes()).may_repeat(request.method())) =>
             {
-                debug!(upstream = %call.route.account(), "stale connection, sent once more");
+                debug!(upstream = %call.route.account(), ?why, "sent once more");
                 connection = Connection::New;
                 continue;
             }

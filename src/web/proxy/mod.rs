@@ -29,6 +29,7 @@ mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod ids;
+mod legacy;
 mod mcp;
 pub(super) mod message;
 mod passthrough;

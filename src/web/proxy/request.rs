@@ -6,10 +6,10 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::http::header as local;
 use bytes::BytesMut;
-use http::header::{HOST, USER_AGENT, VIA};
+use http::header::{ACCEPT_ENCODING, HOST, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
-use super::super::routes::AgentName;
+use super::super::routes::{AgentName, Dialect};
 use super::Worker;
 use super::admit::Call;
 use super::mcp::{Name, SESSION};
@@ -63,6 +63,10 @@ pub(super) fn outgoing(
     }
     if spec.via {
         headers.append(VIA, worker.state.via.clone());
+    }
+    if spec.dialect == Dialect::Sse && request.method() == actix_web::http::Method::GET {
+        // The first event of the stream has to be read.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     name_agent(&mut headers, spec.agent_name);
     for (name, value) in &spec.fields {

@@ -12,7 +12,7 @@ use super::admit::Call;
 use super::replay::NoBody;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::CredentialError;
-use crate::transport::{BodyLost, ForwardError};
+use crate::transport::{BodyLost, Break, ForwardError};
 
 /// Why a call is answered by us.
 pub(super) enum Trouble {
@@ -109,6 +109,8 @@ pub(in crate::web) fn transport_problem(
             "timeout",
             humantime::format_duration(route.spec.limits.first_byte),
         ),
+        ForwardError::Broken(Break::Unprocessed) => problem(Code::UpstreamUnreachable)
+            .because("it is going away, and did not begin this call"),
         ForwardError::Broken(_) => problem(Code::ConnectionLost),
         ForwardError::Invalid(why) => {
             problem(Code::UpstreamUnreachable).because(format!("its answer is invalid: {why}"))

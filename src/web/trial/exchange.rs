@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Trial;
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::mcp::data_of_events;
+use crate::model::mcp::{First, data_of_events, first_event};
 use crate::transport::{Call, Connection, RequestBody, UpstreamTransport};
 use crate::web::proxy::transport_problem;
 use crate::web::routes::RouteAuth;
@@ -28,6 +28,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) message: Option<Value>,
+    /// How its stream of events begins, where it is one.
+    pub(super) first: First,
 }
 
 impl Trial {
@@ -63,7 +65,7 @@ impl Trial {
         }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         message: Option<&Value>,
@@ -75,6 +77,7 @@ impl Trial {
         let target = target.expect("the configured URL itself leads nowhere else");
         let body = message.map_or_else(Bytes::new, |message| message.to_string().into());
         let mut request = Request::new(RequestBody::whole(body));
+        let listens = method == Method::GET;
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from(target);
         let headers = request.headers_mut();
@@ -120,6 +123,9 @@ impl Trial {
                 if events && answer_in(&read).is_some() {
                     break;
                 }
+                if events && listens && first_event(&read) != First::Unfinished {
+                    break;
+                }
             }
             Ok(())
         };
@@ -133,6 +139,10 @@ impl Trial {
         Ok(Reply {
             status: head.status,
             headers: head.headers,
+            first: match events {
+                true => first_event(&read),
+                false => First::Other,
+            },
             message: if events {
                 answer_in(&read)
             } else {

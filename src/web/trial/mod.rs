@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::AgentState;
-use super::routes::{RouteAuth, RouteEntry};
+use super::routes::{Dialect, RouteAuth, RouteEntry};
 use crate::api::{Step, StepResult, TestReport, Trouble};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem};
@@ -17,6 +17,7 @@ use crate::model::time::{Timestamp, brief};
 use crate::transport::HyperTransport;
 
 mod exchange;
+mod stream;
 
 use exchange::{Reply, SESSION};
 
@@ -35,7 +36,9 @@ pub(super) async fn trial(state: &Arc<AgentState>, route: &Arc<RouteEntry>) -> T
         problem: None,
     };
     let held = trial.sign_in().await;
-    if trial.initialize(held).await {
+    if route.spec.dialect == Dialect::Sse {
+        trial.stream(held).await;
+    } else if trial.initialize(held).await {
         trial.tools().await;
     } else {
         trial.skip("tools");
@@ -44,6 +47,17 @@ pub(super) async fn trial(state: &Arc<AgentState>, route: &Arc<RouteEntry>) -> T
     let account = route.account().to_string();
     let problem = trial.problem.map(|problem| Trouble::new(&problem, None));
     TestReport::new(account, trial.steps, problem)
+}
+
+/// What an answer to a request without a credential tells.
+fn unasked(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "not tried: it wants a sign-in, as it should",
+        status if status.is_success() => {
+            "not tried: it answers without a sign-in; auth = { kind = \"none\" } may do"
+        }
+        _ => "not tried: nobody is signed in",
+    }
 }
 
 struct Trial {
@@ -179,10 +193,13 @@ impl Trial {
         };
         self.step("connection", StepResult::Ok, self.place(), since);
         if matches!(held, Held::Missing) {
-            let wants = match reply.status {
-                StatusCode::UNAUTHORIZED => "not tried: it wants a sign-in, as it should",
-                _ => "not tried: nobody is signed in",
-            };
+            let older = self.is_older(&reply).await;
+            if let Some(problem) = older {
+                self.problem = None;
+                self.fail("initialize", problem, since);
+                return false;
+            }
+            let wants = unasked(reply.status);
             self.step("initialize", StepResult::Skip, wants.to_owned(), first_took);
             return false;
         }
@@ -195,6 +212,7 @@ impl Trial {
                 true
             }
             Err(problem) => {
+                let problem = self.is_older(&reply).await.unwrap_or(problem);
                 self.fail("initialize", problem, since);
                 false
             }

@@ -1,3 +1,4 @@
 //! Authorization servers that other people wrote, with other ideas than oidc-provider's.
 
+mod glewlwyd;
 mod python;

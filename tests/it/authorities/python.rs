@@ -30,6 +30,8 @@ fn a_sign_in_at_the_python_sdk_lives_through_rotation_and_restart_until_the_logo
     assert!(works(&daemon, &agent));
     assert_eq!(count(&server, "refresh_ok"), 5);
     assert_eq!(count(&server, "reuse"), 0, "no token is used twice");
+    // One for the code, one for each refresh.
+    assert_eq!(count(&server, "token_requests"), 6);
     assert_eq!(count(&server, "registrations"), 1);
     assert_eq!(count(&server, "code_ok"), 1);
 
@@ -41,13 +43,13 @@ fn a_sign_in_at_the_python_sdk_lives_through_rotation_and_restart_until_the_logo
     );
     assert!(count(&server, "revoked") >= 1, "{}", server.ask("/counts"));
     assert_eq!(
-        count(&server, "/token_failed"),
+        count(&server, "token_requests_failed"),
         0,
         "{}",
         server.ask("/counts")
     );
     assert_eq!(
-        count(&server, "/revoke_failed"),
+        count(&server, "revocations_failed"),
         0,
         "{}",
         server.ask("/counts")

@@ -5,4 +5,5 @@ mod daemon;
 mod list;
 mod messages;
 mod sign_in;
+mod standing;
 mod trouble;

@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use crate::support::parts::{Agent, Daemon, Exchange, Part, signed_in};
 
 /// A sign-in on its way: everything that is secret about it.
-struct Walk {
+pub(super) struct Walk {
     login: std::process::Child,
     talk: BufReader<std::process::ChildStderr>,
     said: String,
     link: String,
-    cookie: String,
-    back: String,
+    pub(super) cookie: String,
+    pub(super) back: String,
 }
 
 impl Walk {
     /// Up to where the provider sends the browser back, which is not followed yet.
-    fn start(daemon: &Daemon, authority: &Part, arguments: &[&str]) -> Self {
+    pub(super) fn start(daemon: &Daemon, authority: &Part, arguments: &[&str]) -> Self {
         let mut login = daemon
             .command()
             .args(["login", "--no-browser", "--force"])
@@ -53,7 +53,7 @@ impl Walk {
         }
     }
 
-    fn land(&self, cookie: &str) -> Exchange {
+    pub(super) fn land(&self, cookie: &str) -> Exchange {
         Exchange::send("GET", &self.back, &[("cookie", cookie)], "")
     }
 
@@ -66,7 +66,7 @@ impl Walk {
     }
 
     /// What the command said until it ended.
-    fn end(mut self) -> (bool, String) {
+    pub(super) fn end(mut self) -> (bool, String) {
         let mut rest = String::new();
         self.talk.read_to_string(&mut rest).expect("talk");
         (self.login.wait().expect("it ends").success(), rest)

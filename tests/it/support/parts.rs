@@ -72,6 +72,17 @@ impl Part {
         Self::start("python_server.py", config)
     }
 
+    /// Debian's glewlwyd; `None` where it is not installed.
+    pub(crate) fn glewlwyd() -> Option<Self> {
+        let there = Path::new("/usr/bin/glewlwyd").exists();
+        there.then(|| Self::start("glewlwyd.mjs", &json!({})))
+    }
+
+    /// A server that speaks HTTP/2 over TLS.
+    pub(crate) fn h2_server(config: &Value) -> Self {
+        Self::start("h2_server.mjs", config)
+    }
+
     /// An MCP server that asks nobody for a token.
     pub(crate) fn unprotected_server() -> Self {
         Self::start("resource_server.mjs", &json!({"protected": false}))

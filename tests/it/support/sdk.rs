@@ -40,6 +40,17 @@ impl Sdk {
         ]
     }
 
+    /// Each SDK over HTTP+SSE, before any call.
+    pub(crate) fn all_sse(daemon: &Daemon) -> [Self; 2] {
+        let python = Self::parts().join(".venv/bin/python");
+        let mint = |label: &str| daemon.mint(label).1;
+        let sse = ["--calls", "0", "--sse"];
+        [
+            Self::start(daemon, &mint("ts"), "node".into(), "ts_client.mjs", &sse),
+            Self::start(daemon, &mint("py"), python, "py_client.py", &sse),
+        ]
+    }
+
     fn parts() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts")
     }
