@@ -2,6 +2,7 @@
 //! commands. Answers are the documents that `-o json` prints; fields are added, never removed or
 //! given another meaning.
 
+mod device;
 mod ending;
 mod handed;
 mod moment;
@@ -13,6 +14,7 @@ mod upstreams;
 
 use serde::{Deserialize, Serialize};
 
+pub use device::*;
 pub use ending::*;
 pub use handed::*;
 pub use moment::Moment;

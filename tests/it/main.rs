@@ -3,6 +3,7 @@
 mod accounts;
 mod actors;
 mod admission;
+mod assertions;
 mod attach;
 mod authorities;
 mod bridge;
@@ -13,6 +14,7 @@ mod connect;
 mod crash;
 mod credentials;
 mod destinations;
+mod device;
 mod egress;
 mod fairness;
 mod fields;
@@ -29,6 +31,7 @@ mod mcp;
 mod minting;
 mod own_tokens;
 mod paste;
+mod possession;
 mod pressure;
 mod probes;
 mod processes;
@@ -53,4 +56,4 @@ mod upstreams;
 mod wall;
 
 // Files of the program that `interleavings` builds once more look for their neighbours here.
-use doorward::{clock, model};
+use doorward::{clock, jose, model};

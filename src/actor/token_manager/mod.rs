@@ -14,15 +14,16 @@ use tracing::warn;
 use crate::clock::random_u64;
 use crate::config::Upstream;
 use crate::failpoint;
+use crate::jose::Prover;
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, TransientCause};
 use crate::model::id::AccountRef;
 use crate::model::mcp::Identity;
 use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
 use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
-use crate::model::secret::{AccessToken, RefreshToken};
+use crate::model::secret::{AccessToken, PrivateKey, RefreshToken};
 use crate::model::time::Timestamp;
-use crate::model::token::TokenPolicy;
+use crate::model::token::{TokenKind, TokenPolicy};
 use crate::oauth::Authority;
 use crate::store::StoreError;
 
@@ -35,6 +36,7 @@ mod custody;
 mod handlers;
 mod life;
 mod origin;
+mod own;
 mod salvage;
 
 use salvage::Salvage;
@@ -42,6 +44,7 @@ use salvage::Salvage;
 /// An access token as it came.
 pub(super) struct Held {
     access: AccessToken,
+    kind: TokenKind,
     issued: Timestamp,
 }
 
@@ -59,6 +62,8 @@ pub struct TokenManager {
     held: Option<Held>,
     /// The refresh token in the store, which is an older one while the newest is not saved.
     stored: Option<RefreshToken>,
+    /// What proves possession of the key of the grant.
+    prover: Option<(PrivateKey, Arc<Prover>)>,
     salvage: Option<Salvage>,
     slot: Arc<Slot>,
     published: Option<Arc<Published>>,
@@ -92,6 +97,7 @@ impl TokenManager {
             sign_in: SignIn::default(),
             held: None,
             stored: None,
+            prover: None,
             salvage: None,
             slot,
             published: None,

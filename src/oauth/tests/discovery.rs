@@ -127,7 +127,7 @@ async fn oc_prereg_issuer_mismatch_error() {
     let mut provider = provider(fake.at("/mcp"));
     provider.client = ClientPlan::Configured {
         client_id: "ours".to_owned(),
-        client_secret: Some(ClientSecret::new("hush")),
+        proof: Some(ClientProof::Secret(ClientSecret::new("hush"))),
         auth: None,
     };
     let other = format!("{named}/other");

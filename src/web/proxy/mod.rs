@@ -33,6 +33,7 @@ mod legacy;
 mod mcp;
 pub(super) mod message;
 mod passthrough;
+pub(in crate::web) mod possession;
 mod repair;
 mod replay;
 mod request;

@@ -11,11 +11,11 @@ impl Trial {
     /// The connection and the beginning of a stream.
     pub(super) async fn stream(&mut self, held: Held) {
         let since = self.now();
-        let proof = match &held {
-            Held::Token(held) => held.header.clone(),
+        let token = match &held {
+            Held::Token(held) => Some(&**held),
             Held::Nothing | Held::Missing => None,
         };
-        let reply = match self.send(Method::GET, None, proof, None).await {
+        let reply = match self.send(Method::GET, None, token, None).await {
             Ok(reply) => reply,
             Err(problem) => {
                 // Nobody can sign in to what cannot be reached, so this comes before that.
