@@ -35,6 +35,9 @@ export const programs = {
       variables: {
         ANTHROPIC_BASE_URL: model, ANTHROPIC_API_KEY: 'x', ENABLE_TOOL_SEARCH: 'false',
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1',
+        // Its one prompt waits for servers, and longer than two seconds: the machine may be busy.
+        MCP_CONNECTION_NONBLOCKING: 'false',
+        MCP_CONNECT_TIMEOUT_MS: '60000',
       },
     }),
   },
