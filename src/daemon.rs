@@ -153,8 +153,10 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
     if options.until_eof {
         stop_at_eof(&running.control);
     }
+    // Whoever reads the ready line may want it to end at once.
+    let signals = stop::Signals::new().map_err(|error| failed("no signals", error))?;
     announce(&lock, &paths, &running, options.ready_fd)?;
-    running.until_stopped(&lock, options.watch).await
+    running.until_stopped(&lock, signals, options.watch).await
 }
 
 fn announce(

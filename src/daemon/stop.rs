@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::sockets::Keeper;
-use super::{Running, failed, housekeeping, traces};
+use super::{Running, housekeeping, traces};
 use crate::actor::upkeep::{Roll, write_roll};
 use crate::model::catalogue::Problem;
 use crate::paths::InstanceLock;
@@ -24,15 +24,15 @@ const LAST_EVENT: Duration = Duration::from_secs(1);
 /// How long the last bytes of answers may take to those who read slowly.
 const SLOW_READERS: Duration = Duration::from_millis(250);
 
-/// The signals that a daemon listens to.
-struct Signals {
+/// The signals that a daemon listens to from now on.
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -61,10 +61,9 @@ impl Running {
     pub(super) async fn until_stopped(
         mut self,
         lock: &InstanceLock,
+        mut signals: Signals,
         watch: bool,
     ) -> Result<(), Problem> {
-        let mut signals =
-            Signals::new().map_err(|error| failed("signals cannot be received", error))?;
         let tending = housekeeping::tend(self.control.clone(), watch, self.log.clone());
         let tending = actix_rt::spawn(tending);
         let keeping = actix_rt::spawn(traces::keep(self.directory.clone()));

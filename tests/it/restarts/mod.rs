@@ -53,12 +53,22 @@ fn under_calls(url: &str, credential: &str, work: impl FnOnce()) -> (usize, Vec<
     };
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..4).map(|_| scope.spawn(calling)).collect();
+        let end = Raised(&over);
         work();
-        over.store(true, Ordering::SeqCst);
+        drop(end);
         let failed = callers.into_iter();
         let failed = failed.flat_map(|caller| caller.join().expect("no panic"));
         (answered.load(Ordering::SeqCst), failed.collect())
     })
+}
+
+/// Raises a flag at its end, also when that is a panic: nobody is to call forever.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// The process of the daemon that answers.
