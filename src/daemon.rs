@@ -31,8 +31,10 @@ use crate::web::plan::Plan;
 use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
 mod authority;
+mod desktop;
 mod housekeeping;
 mod log;
+mod people;
 mod ready;
 mod reload;
 mod restore;
@@ -302,6 +304,7 @@ impl Running {
         let answering = actix_rt::spawn(self.commands);
         let tending = actix_rt::spawn(housekeeping::tend(self.control.clone(), watch, self.log));
         let keeping = actix_rt::spawn(traces::keep(self.directory.clone()));
+        let calling = actix_rt::spawn(people::call(self.directory.clone()));
         let trouble = |error| failed("signals cannot be received", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
@@ -336,6 +339,7 @@ impl Running {
         }
         tending.abort();
         keeping.abort();
+        calling.abort();
         // A refresh in flight may bring the only copy of a rotated token.
         self.directory.deps().store.end_refreshes();
         let settled = self.directory.settle();

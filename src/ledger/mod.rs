@@ -13,6 +13,8 @@ use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::secret::TokenDigest;
 
 mod cell;
+mod doorbell;
+mod keeping;
 mod mcp;
 mod memory;
 mod slot;
@@ -20,6 +22,8 @@ mod slot;
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
+pub use doorbell::{Doorbell, Ring};
+pub use keeping::{Keeping, Spared, Tally};
 pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
 pub use memory::Memory;
 pub use slot::{Published, Slot};
@@ -50,6 +54,7 @@ pub struct Ledger {
     slots: DashMap<AccountRef, Arc<Slot>>,
     mcp: McpSessions,
     memory: Memory,
+    doorbell: Doorbell,
 }
 
 impl Ledger {
@@ -103,6 +108,11 @@ impl Ledger {
     /// What servers said last to handshakes and lists.
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Calls for a person.
+    pub fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
     }
 
     /// All slots that were ever asked for, in no order.

@@ -8,6 +8,7 @@ pub mod id;
 pub mod invocation;
 pub mod mcp;
 pub mod nearest;
+pub mod passage;
 pub mod record;
 pub mod refresh;
 pub mod route;

@@ -10,6 +10,8 @@ mod cli;
 mod connect;
 mod crash;
 mod credentials;
+#[cfg(target_os = "linux")]
+mod desktop;
 mod egress;
 mod fields;
 mod gateway;

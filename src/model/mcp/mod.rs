@@ -4,6 +4,7 @@
 //! best practices, Session Hijacking). The revisions after those have no sessions, and their
 //! requests come nowhere near this.
 
+mod broken;
 mod events;
 mod hello;
 mod identity;
@@ -14,6 +15,7 @@ mod roll;
 pub mod standin;
 mod subscriptions;
 
+pub use broken::{Broken, Purpose, Then};
 pub use events::data_of_events;
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};
 pub use identity::{Epoch, Identity, Likeness, compare};

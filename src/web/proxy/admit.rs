@@ -15,7 +15,7 @@ use super::super::respond::{self, RequestId};
 use super::super::routes::RouteEntry;
 use super::super::{AgentState, probes};
 use super::message::Asked;
-use crate::ledger::{SessionCell, StreamGuard};
+use crate::ledger::{SessionCell, Spared, StreamGuard};
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::secret::SessionToken;
 use crate::model::session::Death;
@@ -34,6 +34,15 @@ pub(super) struct Call {
     pub(super) open: Option<StreamGuard>,
     pub(super) max_body: u64,
     pub(super) id: RequestId,
+}
+
+impl Call {
+    /// Counts what its agent was spared.
+    pub(super) fn spared(&self, what: Spared, now: Timestamp) {
+        if let Some(cell) = &self.session {
+            cell.keeping().note(what, now);
+        }
+    }
 }
 
 /// A request that is answered here.

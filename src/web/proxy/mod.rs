@@ -22,10 +22,12 @@ mod admit;
 mod answer;
 mod body;
 mod challenge;
+mod coding;
 mod credential;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod heard;
 mod ids;
 mod mcp;
 pub(super) mod message;
@@ -37,6 +39,7 @@ mod resume;
 mod sse;
 mod standin;
 mod step_up;
+mod stretch;
 mod trouble;
 
 /// What one server thread has of its own.

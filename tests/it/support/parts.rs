@@ -156,6 +156,8 @@ pub(crate) struct Daemon {
     pub(super) child: Option<Child>,
     /// Where the next one is killed or panics, in the form of `FAILPOINTS`.
     pub(super) failpoints: String,
+    /// More of what the next one finds in its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) url: String,
 }
 
@@ -166,6 +168,7 @@ impl Daemon {
             home,
             child: None,
             failpoints: String::new(),
+            environment: Vec::new(),
             url: String::new(),
         };
         std::fs::create_dir(daemon.state()).expect("a directory");
@@ -209,6 +212,7 @@ impl Daemon {
             .command()
             .env("DOORWARD_LOG", "trace")
             .env("FAILPOINTS", &self.failpoints)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--ready-fd", "1", "--port", port])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
