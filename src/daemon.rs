@@ -32,9 +32,11 @@ use crate::web::plan::Plan;
 use crate::web::{AgentState, Serving, Stop, login, respond, server};
 
 mod authority;
+mod desktop;
 mod handover;
 mod housekeeping;
 mod log;
+mod people;
 mod ready;
 mod reload;
 mod restore;

@@ -5,7 +5,8 @@
 //! what processor time that costs them, which it does not measure, and on a machine that does
 //! other things too only arrangements that take turns can be compared. Medians of all rounds are
 //! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
-//! `-- forwarding` or `-- memory` runs that half only.
+//! `-- forwarding`, `-- memory` or `-- keep-alive` runs that part only; the last has the daemon with
+//! and without what keeps agents alive while their server cannot be asked.
 
 #![expect(clippy::print_stdout, reason = "a table is the result")]
 
@@ -53,6 +54,9 @@ fn main() {
     if is_wanted("memory") {
         memory::report(&upstream, &targets);
     }
+    if is_wanted("keep-alive") {
+        compare_alike(&[daemon.without_keep_alive(), daemon.target()]);
+    }
 }
 
 /// Whether a part was named on the command line, or none was.
@@ -64,8 +68,27 @@ fn is_wanted(part: &str) -> bool {
     named.peek().is_none() || named.any(|name| part.contains(&name))
 }
 
+/// What a healthy request costs more at the second target than at the first.
+fn compare_alike(targets: &[Target; 2]) {
+    for connections in CONNECTIONS {
+        let figures = measure(targets, connections);
+        let [without, with] = &figures[..] else {
+            return;
+        };
+        let percent = |with: f64, without: f64| 100.0 * (with / without - 1.0);
+        println!(
+            "keep_alive: p50 {:+.1} %, requests/s {:+.1} % (budget: nothing measurable)",
+            percent(with.p50, without.p50),
+            percent(with.rate, without.rate),
+        );
+        if let (Some(with), Some(without)) = (with.cpu, without.cpu) {
+            println!("keep_alive: CPU a request {:+.1} %", percent(with, without));
+        }
+    }
+}
+
 /// Lets the targets take turns, every round beginning with another one, and prints the medians.
-fn compare(targets: &[Target], connections: usize) {
+fn measure(targets: &[Target], connections: usize) -> Vec<Figures> {
     let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for turn in 0..ROUNDS {
         for offset in 0..targets.len() {
@@ -76,7 +99,7 @@ fn compare(targets: &[Target], connections: usize) {
     let figures: Vec<_> = rounds.iter().map(|rounds| Figures::of(rounds)).collect();
     println!("\n{connections} connections, medians of {ROUNDS} rounds of {LENGTH:?}");
     println!(
-        "{:<10}{:>12}{:>10}{:>10}{:>16}",
+        "{:<16}{:>12}{:>10}{:>10}{:>16}",
         "", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"
     );
     for (target, figures) in targets.iter().zip(&figures) {
@@ -84,10 +107,16 @@ fn compare(targets: &[Target], connections: usize) {
             .cpu
             .map_or("-".to_owned(), |cpu| format!("{cpu:.2}"));
         println!(
-            "{:<10}{:>12.0}{:>10.1}{:>10.1}{cpu:>16}",
+            "{:<16}{:>12.0}{:>10.1}{:>10.1}{cpu:>16}",
             target.name, figures.rate, figures.p50, figures.p99
         );
     }
+    figures
+}
+
+/// The targets beside the first one.
+fn compare(targets: &[Target], connections: usize) {
+    let figures = measure(targets, connections);
     let [direct, ours, rest @ ..] = &figures[..] else {
         return;
     };

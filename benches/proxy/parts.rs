@@ -195,7 +195,8 @@ impl Daemon {
         let url = format!("http://{}/mcp", upstream.address);
         let config = format!(
             "[store]\nkind = \"file\"\n[log]\nlevel = \"warn\"\n\
-             [upstreams.up]\nurl = \"{url}\"\nmax_concurrency = 1024\n"
+             [upstreams.up]\nurl = \"{url}\"\nmax_concurrency = 1024\n\
+             [upstreams.off]\nurl = \"{url}\"\nmax_concurrency = 1024\nkeep_alive = \"off\"\n"
         );
         std::fs::write(state.join("config.toml"), config).expect("a file");
         let bearers = runtime().block_on(fill(&state, upstream, url, sessions));
@@ -228,6 +229,15 @@ impl Daemon {
             pid: Some(self.running.child.id()),
         }
     }
+
+    /// The same daemon, with trouble told as it is.
+    pub(crate) fn without_keep_alive(&self) -> Target {
+        Target {
+            name: "keep_alive off",
+            path: "/u/off",
+            ..self.target()
+        }
+    }
 }
 
 /// What a sign-in and `sessions` mints would have left in the store; their credentials.
@@ -238,9 +248,11 @@ async fn fill(state: &Path, upstream: &Upstream, url: String, sessions: u64) -> 
     let store = store.await.expect("a store");
     let now = SystemClock.now();
     let issuer = format!("http://{}", upstream.address);
-    let account = "up".parse().expect("a name");
-    let grant = records::sign_in(&account, &issuer, &url, "refresh", now);
-    store.put_grant(grant).await.expect("kept");
+    for name in ["up", "off"] {
+        let account = name.parse().expect("a name");
+        let grant = records::sign_in(&account, &issuer, &url, "refresh", now);
+        store.put_grant(grant).await.expect("kept");
+    }
     let mut bearers = Vec::new();
     for number in 0..sessions {
         let (token, record) = records::session(number, now);

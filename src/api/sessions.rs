@@ -6,6 +6,10 @@ use super::Moment;
 use crate::model::id::AccountRef;
 use crate::model::record::{EndedBy, SessionOrigin};
 
+mod keeping;
+
+pub use keeping::{KeptAlive, Times};
+
 /// `doorward/sessions/v1`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sessions {
@@ -235,14 +239,18 @@ pub struct SessionDetail {
     pub schema: String,
     /// The session.
     pub item: Session,
+    /// What was done so that its agent did not lose a server.
+    #[serde(default)]
+    pub kept_alive: KeptAlive,
 }
 
 impl SessionDetail {
     /// The document.
-    pub fn new(item: Session) -> Self {
+    pub fn new(item: Session, kept_alive: KeptAlive) -> Self {
         Self {
             schema: "doorward/session/v1".to_owned(),
             item,
+            kept_alive,
         }
     }
 }

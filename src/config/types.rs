@@ -208,6 +208,8 @@ pub struct Login {
     pub window: Duration,
     /// What opens the sign-in page.
     pub browser: Browser,
+    /// Whether the desktop says who must be signed in to.
+    pub notify: bool,
 }
 
 impl Default for Login {
@@ -216,6 +218,7 @@ impl Default for Login {
             hold: Duration::from_secs(45),
             window: Duration::from_mins(5),
             browser: Browser::Default,
+            notify: true,
         }
     }
 }

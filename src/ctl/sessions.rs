@@ -1,6 +1,6 @@
 //! Sessions: mint, list, show, revoke.
 
-use super::{Ctl, Fault, Format, Outcome, column};
+use super::{Ctl, Fault, Format, Outcome, Screen, column};
 use crate::api::{
     self, Mint, Minted, Revoke, RevokeFilter, Revoked, Session, SessionDetail, SessionState,
     Sessions,
@@ -209,6 +209,9 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
             counters.bytes_out
         ),
     );
+    if let Some(words) = kept_alive(&detail.kept_alive, screen) {
+        line("kept alive", words);
+    }
     line("fingerprint", session.fingerprint.clone());
     for later in &session.later_fingerprints {
         line("and", later.clone());
@@ -224,6 +227,27 @@ fn print_detail(ctl: &Ctl, detail: &SessionDetail) {
     if !session.state.is_over() {
         screen.hint(format!("doorward ctl revoke {}", session.id));
     }
+}
+
+/// What its agent was spared; `None` where that is nothing.
+fn kept_alive(kept: &api::KeptAlive, screen: &Screen) -> Option<String> {
+    let times = |what: &str, times: api::Times| {
+        let ago = || screen.ago(times.last_at);
+        (times.count > 0).then(|| format!("{what} {}x, last {}", times.count, ago()))
+    };
+    let waiting: Vec<_> = kept
+        .waiting
+        .iter()
+        .map(api::GrantedAccount::reference)
+        .collect();
+    let parts = [
+        (!waiting.is_empty()).then(|| format!("waiting for {}", waiting.join(", "))),
+        times("stubbed", kept.stubbed),
+        times("repaired", kept.repaired),
+        times("resumed", kept.resumed),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// `session renew ID`

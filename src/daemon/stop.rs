@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::sockets::Keeper;
-use super::{Running, housekeeping, traces};
+use super::{Running, housekeeping, people, traces};
 use crate::actor::upkeep::{Roll, write_roll};
 use crate::model::catalogue::Problem;
 use crate::paths::InstanceLock;
@@ -67,12 +67,14 @@ impl Running {
         let tending = housekeeping::tend(self.control.clone(), watch, self.log.clone());
         let tending = actix_rt::spawn(tending);
         let keeping = actix_rt::spawn(traces::keep(self.directory.clone()));
+        let calling = actix_rt::spawn(people::call(self.directory.clone()));
         let decision = self.decided(&mut signals, lock).await;
         info!(drain = ?decision.drain, "stopping");
         notify_manager(decision.drain);
         self.drain(&decision, &mut signals).await;
         tending.abort();
         keeping.abort();
+        calling.abort();
         self.directory.deps().store.end_refreshes();
         let settled = self.directory.settle();
         if tokio::time::timeout(REFRESHES, settled).await.is_err() {

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use super::Keeping;
 use super::sync::{AtomicU8, AtomicU32, AtomicU64};
 use crate::clock::Clock;
 use crate::model::id::{AccountRef, SessionId};
@@ -31,6 +32,7 @@ pub struct SessionCell {
     errors: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    keeping: Keeping,
     ended: CancellationToken,
     ending: OnceLock<Ending>,
     /// What it may reach; changes only where an upstream gets another name.
@@ -66,6 +68,7 @@ impl SessionCell {
             errors: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            keeping: Keeping::default(),
             ended,
             ending,
             grant: ArcSwap::from_pointee(record.grant.clone()),
@@ -116,6 +119,11 @@ impl SessionCell {
     /// How it came to be.
     pub fn origin(&self) -> SessionOrigin {
         self.record.origin
+    }
+
+    /// What its agent was spared.
+    pub fn keeping(&self) -> &Keeping {
+        &self.keeping
     }
 
     /// What it may reach.

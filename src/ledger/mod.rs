@@ -13,7 +13,9 @@ use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::secret::TokenDigest;
 
 mod cell;
+mod doorbell;
 mod endpoints;
+mod keeping;
 mod mcp;
 mod memory;
 mod slot;
@@ -22,7 +24,9 @@ mod sync;
 mod tests;
 
 pub use cell::{SessionCell, StreamGuard};
+pub use doorbell::{Doorbell, Ring};
 pub use endpoints::{Endpoint, Endpoints};
+pub use keeping::{Keeping, Spared, Tally};
 pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
 pub use memory::Memory;
 pub use slot::{Bound, Published, Slot};
@@ -54,6 +58,7 @@ pub struct Ledger {
     mcp: McpSessions,
     memory: Memory,
     endpoints: Endpoints,
+    doorbell: Doorbell,
 }
 
 impl Ledger {
@@ -123,6 +128,11 @@ impl Ledger {
     /// What servers said last to handshakes and lists.
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Calls for a person.
+    pub fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
     }
 
     /// All slots that were ever asked for, in no order.

@@ -137,6 +137,8 @@ impl fmt::Debug for Published {
 pub struct Slot {
     current: ArcSwapOption<Published>,
     nudged: AtomicBool,
+    /// Whether a person has been called for since the last credential.
+    called: AtomicBool,
     accepted: AtomicU64,
     vain: AtomicU64,
     used: AtomicU64,
@@ -156,6 +158,7 @@ impl Slot {
         published.epoch = self.epoch();
         self.current.store(Some(Arc::new(published)));
         self.nudged.store(false, Ordering::Release);
+        self.called.store(false, Ordering::Release);
         self.changed.notify_waiters();
     }
 
@@ -192,6 +195,12 @@ impl Slot {
     /// `true` for the first who sees this credential aging, so that its manager is told once.
     pub fn nudge_once(&self) -> bool {
         !self.nudged.swap(true, Ordering::AcqRel)
+    }
+
+    /// `true` for the first who misses a credential that only a person can bring, so that one is
+    /// called once; until there is a credential again.
+    pub fn call_once(&self) -> bool {
+        !self.called.swap(true, Ordering::AcqRel)
     }
 
     /// Lets it be told again, after a refresh that failed.

@@ -10,6 +10,7 @@ pub mod in_band;
 pub mod invocation;
 pub mod mcp;
 pub mod nearest;
+pub mod passage;
 pub mod record;
 pub mod refresh;
 pub mod route;

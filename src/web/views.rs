@@ -7,7 +7,7 @@ use crate::actor::directory::Directory;
 use crate::api;
 use crate::api::Moment;
 use crate::config::{Config, Upstream};
-use crate::ledger::SessionCell;
+use crate::ledger::{Ledger, SessionCell, Spared};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::CredentialError;
 use crate::model::id::AccountRef;
@@ -18,6 +18,24 @@ use crate::model::time::Timestamp;
 
 /// A session used in this time is active.
 const ACTIVE: Duration = Duration::from_mins(5);
+
+/// What the agent of a session was spared.
+pub(super) fn kept_alive(cell: &SessionCell, ledger: &Ledger) -> api::KeptAlive {
+    let times = |spared| {
+        let tally = cell.keeping().tally(spared);
+        api::Times {
+            count: tally.count,
+            last_at: tally.last.map(Moment),
+        }
+    };
+    let waiting = ledger.mcp().waiting(cell.id());
+    api::KeptAlive {
+        waiting: waiting.iter().map(Into::into).collect(),
+        stubbed: times(Spared::Absence),
+        repaired: times(Spared::Loss),
+        resumed: times(Spared::Break),
+    }
+}
 
 /// One session.
 pub(super) fn session(cell: &SessionCell, config: &Config, now: Timestamp) -> api::Session {

@@ -13,6 +13,8 @@ mod conformance;
 mod connect;
 mod crash;
 mod credentials;
+#[cfg(target_os = "linux")]
+mod desktop;
 mod destinations;
 mod device;
 mod egress;

@@ -50,6 +50,7 @@ const faults = new Faults();
 const gate = new Gate(counts);
 const log = [];
 const streams = new Set();
+const answers = new Set();
 const deadSessions = new Set();
 // Idle connections go long before the other side closes them (5 s at the earliest): one could be
 // closed just as a request starts on it.
@@ -172,6 +173,10 @@ function forward(req, res, body, backend, entry, fault) {
         streams.delete(res);
         counts.add('streams_open', -1);
       });
+    }
+    if (req.method === 'POST' && /event-stream/.test(answer.headers['content-type'] ?? '')) {
+      answers.add(res);
+      res.on('close', () => answers.delete(res));
     }
     if (fault?.kind === 'drop_midway') {
       answer.once('data', (chunk) => {
@@ -314,6 +319,11 @@ async function main() {
       'POST /mode': (body) => Object.assign(mode, body),
       'POST /cut-streams': () => {
         const open = [...streams];
+        for (const res of open) res.socket?.destroy();
+        return { cut: open.length };
+      },
+      'POST /cut-answers': () => {
+        const open = [...answers];
         for (const res of open) res.socket?.destroy();
         return { cut: open.length };
       },

@@ -1,7 +1,9 @@
-// The official TypeScript SDK as an agent would use it.
+// The official TypeScript SDK as an agent would use it: version 1, or with `--sdk 2` version 2, which
+// with `--mode auto` asks for the revision without sessions first.
 //
 //   DOORWARD_SESSION=… node ts_client.mjs URL [--calls N] [--parallel N] [--notifications N]
 //                                             [--timeout SECONDS] [--interactive] [--sse]
+//                                             [--sdk 1|2] [--mode legacy|auto]
 //   node ts_client.mjs --stdio '["PROGRAM", "ARGUMENT"…]' …
 //
 // Connects, lists the tools, calls `echo` N times, and can wait for N notifications on the event
@@ -11,12 +13,6 @@
 
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 
 const { values: options, positionals: [url] } = parseArgs({
   allowPositionals: true,
@@ -28,8 +24,28 @@ const { values: options, positionals: [url] } = parseArgs({
     interactive: { type: 'boolean', default: false },
     stdio: { type: 'string' },
     sse: { type: 'boolean', default: false },
+    sdk: { type: 'string', default: '1' },
+    mode: { type: 'string', default: 'legacy' },
   },
 });
+
+const sdks = {
+  1: async () => ({
+    ...await import('@modelcontextprotocol/sdk/client/index.js'),
+    ...await import('@modelcontextprotocol/sdk/client/sse.js'),
+    ...await import('@modelcontextprotocol/sdk/client/stdio.js'),
+    ...await import('@modelcontextprotocol/sdk/client/streamableHttp.js'),
+    logged: (await import('@modelcontextprotocol/sdk/types.js')).LoggingMessageNotificationSchema,
+  }),
+  2: async () => ({
+    ...await import('@modelcontextprotocol/client'),
+    ...await import('@modelcontextprotocol/client/stdio'),
+    logged: 'notifications/message',
+  }),
+};
+const {
+  Client, SSEClientTransport, StdioClientTransport, StreamableHTTPClientTransport, logged,
+} = await sdks[options.sdk]();
 
 const result = {
   ok: false, client: 'typescript', server: null, tools: [], calls: 0, notifications: 0, errors: [],
@@ -117,9 +133,12 @@ function finish() {
   process.exit(result.ok ? 0 : 1);
 }
 
-const client = new Client({ name: 'parts-typescript', version: '1.0.0' });
+const client = new Client(
+  { name: 'parts-typescript', version: '1.0.0' },
+  { versionNegotiation: { mode: options.mode } },
+);
 client.onerror = () => {};
-client.setNotificationHandler(LoggingMessageNotificationSchema, () => {
+client.setNotificationHandler(logged, () => {
   result.notifications += 1;
   for (const { atLeast, resolve } of waiting) if (result.notifications >= atLeast) resolve();
 });

@@ -229,8 +229,8 @@ fn login(mut section: Section<'_>) -> Login {
                 },
             },
         ),
+        notify: section.read("notify", "true", YES),
     };
-    section.later("notify");
     section.later("open_from_daemon");
     section.finish();
     login

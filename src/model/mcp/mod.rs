@@ -4,6 +4,7 @@
 //! best practices, Session Hijacking). The revisions after those have no sessions, and their
 //! requests come nowhere near this.
 
+mod broken;
 mod endpoint;
 mod events;
 mod hello;
@@ -15,6 +16,7 @@ mod roll;
 pub mod standin;
 mod subscriptions;
 
+pub use broken::{Broken, Purpose, Then};
 pub use endpoint::{BadEndpoint, First, LONGEST_FIRST_EVENT, first_event, target_of};
 pub use events::data_of_events;
 pub use hello::{INITIALIZED, LONGEST_WELCOME, Welcome, is_hello};

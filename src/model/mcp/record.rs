@@ -30,6 +30,9 @@ pub struct McpRecord {
     pub revision: Option<String>,
     /// What it is subscribed to.
     pub subscriptions: Vec<String>,
+    /// From which level on it hears log messages.
+    #[serde(default)]
+    pub level: Option<String>,
     /// The sign-in it was opened under; `None` where the daemon signs in nobody.
     pub under: Option<SignedIn>,
 }
@@ -79,6 +82,9 @@ impl McpRecord {
         for uri in &self.subscriptions {
             subscriptions.apply(Change::Add(uri.clone()));
         }
+        if let Some(level) = &self.level {
+            subscriptions.apply(Change::Level(level.clone()));
+        }
         subscriptions
     }
 }
@@ -107,6 +113,7 @@ mod tests {
             id: None,
             revision: None,
             subscriptions: Vec::new(),
+            level: None,
             under,
         }
     }

@@ -1,8 +1,9 @@
-//! The resources that a session has subscribed to (MCP 2025-11-25 resources, Subscriptions): what
-//! has to be asked for again when the session is opened anew.
+//! What a session has subscribed to: resources (MCP 2025-11-25 resources, Subscriptions) and log
+//! messages from a level on (logging, Setting Log Level). It has to be asked for again when the
+//! session is opened anew.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::object;
 
@@ -12,8 +13,10 @@ const MOST: usize = 64;
 const LONGEST: usize = 4 << 10;
 /// The longest message that is looked at.
 const LONGEST_MESSAGE: usize = 4 << 10;
-/// What no message without it is about, however its slashes are written.
-const WORD: &[u8] = b"subscribe";
+/// The longest name of a level.
+const LONGEST_LEVEL: usize = 32;
+/// What no message without one of them is about, however its slashes are written.
+const WORDS: [&[u8]; 2] = [b"subscribe", b"setLevel"];
 
 /// What a message changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Change {
     Add(String),
     /// One less.
     Remove(String),
+    /// Log messages from this level on.
+    Level(String),
 }
 
 #[derive(Deserialize)]
@@ -32,20 +37,28 @@ struct Message {
 
 #[derive(Deserialize)]
 struct Params {
-    uri: String,
+    uri: Option<String>,
+    level: Option<String>,
 }
 
 impl Change {
     /// What `body` changes. Nearly no message does, and none of those is read further than it
     /// takes to find that out.
     pub fn of(body: &[u8]) -> Option<Self> {
-        if body.len() > LONGEST_MESSAGE || memchr::memmem::find(body, WORD).is_none() {
+        let has = |word: &&[u8]| memchr::memmem::find(body, word).is_some();
+        if body.len() > LONGEST_MESSAGE || !WORDS.iter().any(has) {
             return None;
         }
-        let message: Message = object(body)?;
-        match message.method.as_str() {
-            "resources/subscribe" => Some(Self::Add(message.params.uri)),
-            "resources/unsubscribe" => Some(Self::Remove(message.params.uri)),
+        let Message { method, params } = object(body)?;
+        Self::asked(&method, params.uri, params.level)
+    }
+
+    /// What a request with this method and these parameters changes.
+    pub fn asked(method: &str, uri: Option<String>, level: Option<String>) -> Option<Self> {
+        match method {
+            "resources/subscribe" => uri.map(Self::Add),
+            "resources/unsubscribe" => uri.map(Self::Remove),
+            "logging/setLevel" => level.map(Self::Level),
             _ => None,
         }
     }
@@ -55,6 +68,7 @@ impl Change {
 #[derive(Clone, Debug, Default)]
 pub struct Subscriptions {
     uris: Vec<String>,
+    level: Option<String>,
 }
 
 impl Subscriptions {
@@ -62,6 +76,8 @@ impl Subscriptions {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Remove(uri) => self.uris.retain(|kept| *kept != uri),
+            Change::Level(level) if level.len() <= LONGEST_LEVEL => self.level = Some(level),
+            Change::Level(_) => {}
             Change::Add(uri) => {
                 let length: usize = self.uris.iter().map(String::len).sum();
                 let room = self.uris.len() < MOST && length + uri.len() <= LONGEST;
@@ -72,23 +88,37 @@ impl Subscriptions {
         }
     }
 
-    /// What is subscribed to, oldest first.
+    /// From which level on it hears log messages, where it has said so.
+    pub fn level(&self) -> Option<&str> {
+        self.level.as_deref()
+    }
+
+    /// The resources, oldest first.
     pub fn uris(&self) -> &[String] {
         &self.uris
     }
 
     /// The requests that ask for them again; their ids are unlike those of any client.
     pub fn requests(&self) -> Vec<String> {
-        let request = |(number, uri): (usize, &String)| {
+        let request = |number: usize, method: &str, params: Value| {
             json!({
                 "jsonrpc": "2.0",
                 "id": format!("doorward-subscribe-{number}"),
-                "method": "resources/subscribe",
-                "params": { "uri": uri },
+                "method": method,
+                "params": params,
             })
             .to_string()
         };
-        self.uris.iter().enumerate().map(request).collect()
+        let uris = self.uris.iter().enumerate();
+        let uris = uris.map(|(number, uri)| {
+            let params = json!({ "uri": uri });
+            request(number, "resources/subscribe", params)
+        });
+        let level = self.level.iter().map(|level| {
+            let params = json!({ "level": level });
+            request(self.uris.len(), "logging/setLevel", params)
+        });
+        uris.chain(level).collect()
     }
 }
 
@@ -111,7 +141,12 @@ mod tests {
             of(r#"{"id":1,"params":{"uri":"a://b"},"method":"resources\/unsubscribe"}"#),
             Some(Change::Remove("a://b".to_owned()))
         );
+        assert_eq!(
+            of(r#"{"id":1,"method":"logging/setLevel","params":{"level":"error"}}"#),
+            Some(Change::Level("error".to_owned()))
+        );
         for other in [
+            r#"{"id":1,"method":"logging/setLevel","params":{"uri":"a://b"}}"#,
             r#"{"id":1,"method":"tools/call","params":{"uri":"resources/subscribe"}}"#,
             r#"{"id":1,"method":"resources/subscribe"}"#,
             r#"{"id":1,"method":"ping"}"#,
@@ -137,6 +172,13 @@ mod tests {
         kept.apply(Change::Remove("none".to_owned()));
         let first = &kept.requests()[0];
         assert_eq!(Change::of(first.as_bytes()), Some(add("1")));
+        for level in ["debug", "error", &"x".repeat(LONGEST_LEVEL + 1)] {
+            kept.apply(Change::Level(level.to_owned()));
+        }
+        assert_eq!(kept.level(), Some("error"));
+        let last = kept.requests().pop().expect("one");
+        let level = Change::Level("error".to_owned());
+        assert_eq!(Change::of(last.as_bytes()), Some(level));
         let mut kept = Subscriptions::default();
         kept.apply(add(&"x".repeat(LONGEST)));
         kept.apply(add("y"));

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 
 use super::{Answer, Control, views};
+use crate::actor::Deps;
 use crate::api::{self, Moment};
 use crate::ledger::SessionCell;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::record::EndedBy;
 use crate::model::session::Verdict;
+use crate::model::time::Timestamp;
 use crate::web::proxy;
 
 pub(super) fn all(control: &Control, ended: bool) -> Vec<api::Session> {
@@ -63,8 +65,7 @@ pub(super) fn find(control: &Control, asked: &str) -> Result<Arc<SessionCell>, P
 pub(super) async fn show(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
     let cell = find(&control, &asked)?;
     let deps = control.directory.deps();
-    let item = views::session(&cell, &deps.config.load(), deps.clock.now());
-    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item)))
+    Ok(detail(deps, &cell, deps.clock.now()))
 }
 
 /// Slides the windows of a living session; a dead one stays dead.
@@ -74,8 +75,13 @@ pub(super) async fn renew(control: web::Data<Control>, asked: web::Path<String>)
     let now = deps.clock.now();
     cell.touch(now)
         .map_err(|death| proxy::died(&cell, death, now))?;
-    let item = views::session(&cell, &deps.config.load(), now);
-    Ok(HttpResponse::Ok().json(api::SessionDetail::new(item)))
+    Ok(detail(deps, &cell, now))
+}
+
+fn detail(deps: &Deps, cell: &SessionCell, now: Timestamp) -> HttpResponse {
+    let item = views::session(cell, &deps.config.load(), now);
+    let kept_alive = views::kept_alive(cell, &deps.ledger);
+    HttpResponse::Ok().json(api::SessionDetail::new(item, kept_alive))
 }
 
 pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Revoke>) -> Answer {

@@ -18,10 +18,11 @@ use super::super::{AgentState, probes};
 use super::ended::{Over, died};
 use super::legacy;
 use super::message::Asked;
-use crate::ledger::{SessionCell, StreamGuard};
+use crate::ledger::{SessionCell, Spared, StreamGuard};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::SessionId;
 use crate::model::secret::SessionToken;
+use crate::model::time::Timestamp;
 
 /// Requests that one session may have open.
 const MOST_OPEN: u32 = 1024;
@@ -53,6 +54,13 @@ impl Call {
     pub(super) fn has_waited(&mut self) {
         let spec = &self.route.spec;
         self.turn_within = spec.queue_timeout.max(spec.hold);
+    }
+
+    /// Counts what its agent was spared.
+    pub(super) fn spared(&self, what: Spared, now: Timestamp) {
+        if let Some(cell) = &self.session {
+            cell.keeping().note(what, now);
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use super::Worker;
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::message::Asked;
-use super::resume::Resume;
 use super::standin::Tap;
+use super::stretch::Stretch;
 use super::trouble::{Trouble, invalid, problem, redirected};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::route;
@@ -28,8 +28,8 @@ const COMMON_VALUES: usize = 256;
 pub(super) struct Answered {
     pub(super) response: Response<ResponseBody>,
     pub(super) running: Running,
-    /// Of requests for streams: how to open the stream again.
-    pub(super) resume: Option<Resume>,
+    /// Follows the answer, where it is a stream that is worth that.
+    pub(super) stream: Option<Box<Stretch>>,
 }
 
 /// Tells trouble, in the shape that it asks for.
@@ -85,7 +85,6 @@ pub(super) fn answer(
         (&stop.over, &stop.cut)
     };
     let id = call.id;
-    let body_has_no_length = body.length().is_none();
     let content = if body.is_finished() {
         BoxBody::new(Bytes::new())
     } else {
@@ -103,8 +102,7 @@ pub(super) fn answer(
                 open: call.open,
                 flight: call.flight,
                 running: answered.running,
-                // What has a length cannot be more than that.
-                resume: answered.resume.filter(|_| events && body_has_no_length),
+                stream: answered.stream,
                 events,
                 tap,
             },
@@ -142,12 +140,16 @@ fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
 /// Whether comments can be put between the events of this body: it is a stream of events, and its
 /// bytes are not encoded.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    says_events(headers) && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// Whether it is a stream of events, however its bytes are encoded.
+pub(super) fn says_events(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let events = kind.is_some_and(|kind| {
+    kind.is_some_and(|kind| {
         kind.get(..17)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    });
-    events && !headers.contains_key(CONTENT_ENCODING)
+    })
 }
 
 pub(super) fn fail(call: &Call, problem: &Problem, asked: &Asked) -> HttpResponse {

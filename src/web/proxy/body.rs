@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::places::Running;
 use super::super::tally::Flight;
-use super::ids::Ids;
-use super::resume::{Reopening, Resume};
+use super::resume::Completed;
 use super::sse::Edge;
 use super::standin::Tap;
+use super::stretch::Stretch;
 use crate::ledger::{SessionCell, StreamGuard};
+use crate::model::mcp::Then;
 use crate::transport::{ForwardError, ResponseBody};
 
 pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -47,6 +48,14 @@ pub(super) struct Cuts {
     pub(super) last: CancellationToken,
 }
 
+/// What a silent body is woken by.
+enum Woken {
+    /// The end of the session or of the daemon, or the stream has to move.
+    Cut,
+    /// A sign-in is done that the agent asked a person for.
+    Completed,
+}
+
 /// The body of an answer on its way to the agent.
 pub(super) struct AgentBody {
     upstream: ResponseBody,
@@ -57,7 +66,7 @@ pub(super) struct AgentBody {
     /// Held until the end, except for event streams, which are no load while they are silent.
     _running: Option<Running>,
     cuts: Cuts,
-    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    waiting: Option<Pin<Box<dyn Future<Output = Woken>>>>,
     /// On event streams only.
     edge: Option<Edge>,
     comment_after: Duration,
@@ -66,15 +75,12 @@ pub(super) struct AgentBody {
     told: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Unfinished>,
+    /// Whether all has been said.
+    over: bool,
+    /// Whether the agent is to be told that a sign-in is done.
+    completed: bool,
     stream: Option<Box<Stretch>>,
     tap: Option<Box<Tap>>,
-}
-
-/// A stream that can be opened again when it breaks.
-struct Stretch {
-    ids: Ids,
-    resume: Resume,
-    reopening: Option<Reopening>,
 }
 
 /// What is known of an answer whose body begins.
@@ -88,8 +94,8 @@ pub(super) struct Opening {
     pub(super) give_up: Option<Duration>,
     /// Whether it is an event stream, in clear text.
     pub(super) events: bool,
-    /// How to open it again, where it is a stream that can be.
-    pub(super) resume: Option<Resume>,
+    /// Follows it, where it is a stream that is worth that.
+    pub(super) stream: Option<Box<Stretch>>,
     /// Who listens in.
     pub(super) tap: Option<Box<Tap>>,
 }
@@ -114,13 +120,9 @@ impl AgentBody {
             timer: None,
             failed: None,
             tap: opening.tap,
-            stream: opening.resume.map(|resume| {
-                Box::new(Stretch {
-                    ids: Ids::default(),
-                    resume,
-                    reopening: None,
-                })
-            }),
+            over: false,
+            completed: false,
+            stream: opening.stream,
         }
     }
 
@@ -132,7 +134,7 @@ impl AgentBody {
             edge.pass(chunk);
         }
         if let Some(stream) = &mut self.stream {
-            stream.ids.pass(chunk);
+            stream.pass(chunk);
         }
         if let Some(tap) = &mut self.tap {
             tap.pass(chunk);
@@ -172,53 +174,69 @@ impl AgentBody {
         self.edge.is_some_and(|edge| !edge.is_between()) && !self.cuts.last.is_cancelled()
     }
 
-    /// Begins to open the stream again, where that can be done without the agent noticing: between
-    /// two events, and at a place that the upstream knows.
-    fn reopen(&mut self) -> bool {
+    /// What there is to do now that the stream has broken.
+    fn broke(
+        &mut self,
+        why: Unfinished,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Unfinished>>> {
         let between = self.edge.is_some_and(Edge::is_between);
-        let Some(stream) = self.stream.as_mut().filter(|_| between) else {
-            return false;
+        let then = match &mut self.stream {
+            Some(stream) => stream.broke(between),
+            None => Then::Break,
         };
-        let last = stream.ids.last();
-        let moved = stream.resume.is_moved();
-        if last.is_none() && !moved {
-            return false;
-        }
-        // The session it moves to knows nothing of the events of the one before.
-        stream.reopening = stream.resume.again(last.filter(|_| !moved));
-        // It waits for another session from now on.
-        self.waiting = None;
-        stream.reopening.is_some()
+        self.follow(then, why, cx)
     }
 
-    /// Waits for the stream to be open again.
-    fn poll_reopening(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unfinished>> {
-        let Some(stream) = &mut self.stream else {
-            return Poll::Ready(Ok(()));
-        };
-        let Some(reopening) = &mut stream.reopening else {
-            return Poll::Ready(Ok(()));
-        };
-        let opened = ready!(reopening.as_mut().poll(cx));
-        stream.reopening = None;
-        match opened {
-            Some(body) => {
-                self.upstream = body;
-                Poll::Ready(Ok(()))
+    fn follow(
+        &mut self,
+        then: Then,
+        why: Unfinished,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        match (then, &self.stream) {
+            (Then::GoOn | Then::Begin, _) => {
+                // It waits for another session from now on.
+                self.waiting = None;
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-            None => Poll::Ready(Err(Unfinished::NotAgain)),
+            (Then::Confess, Some(stream)) => {
+                let words = stream.last_words();
+                if let Some(cell) = &self.session {
+                    cell.add_error();
+                }
+                self.over = true;
+                Poll::Ready(Some(Ok(words)))
+            }
+            (Then::Confess | Then::Break, _) => self.fail(why, cx),
         }
+    }
+
+    /// The end of the answer, where it is one.
+    fn end(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        if self.stream.as_ref().is_some_and(|it| !it.may_end()) {
+            return self.broke(Unfinished::NotAgain, cx);
+        }
+        self.open = None;
+        Poll::Ready(None)
     }
 
     /// What there is to do while nothing comes.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Unfinished>>> {
-        if self.poll_cut(cx).is_ready() {
+        let woken = self.poll_woken(cx);
+        if let Poll::Ready(Woken::Completed) = woken {
+            self.waiting = None;
+            self.completed = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if woken.is_ready() {
             if self.is_cut() {
                 return self.fail(Unfinished::Cut, cx);
             }
-            let moved = self.stream.as_ref().is_some_and(|it| it.resume.is_moved());
-            if moved && !self.reopen() {
-                return self.fail(Unfinished::NotAgain, cx);
+            if self.stream.as_ref().is_some_and(|it| it.is_moved()) {
+                return self.broke(Unfinished::NotAgain, cx);
             }
             // In the midst of an event, the next step of the stop is waited for.
             self.waiting = None;
@@ -228,25 +246,34 @@ impl AgentBody {
         match self.poll_silence(cx) {
             None => Poll::Pending,
             Some(Ok(comment)) => Poll::Ready(Some(Ok(comment))),
-            Some(Err(why)) => self.fail(why, cx),
+            Some(Err(why)) => self.broke(why, cx),
         }
     }
 
-    /// Whether the end of the session or of the daemon has come, or the stream has to move; asks to
-    /// be woken by it.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// After how much silence it is given up.
+    fn patience(&self) -> Option<Duration> {
+        let stream = self.stream.as_ref();
+        let patience = stream.and_then(|stream| stream.patience(self.comment_after));
+        patience.or(self.give_up)
+    }
+
+    /// Whether something has happened while nothing came; asks to be woken by it.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
         let waiting = self.waiting.get_or_insert_with(|| {
             let cuts = &self.cuts;
             let stopping = cuts.daemon.is_cancelled();
             let daemon = if stopping { &cuts.last } else { &cuts.daemon }.clone();
             let session = self.cuts.session.clone();
             let stream = self.stream.as_ref();
-            let moved = stream.and_then(|stream| stream.resume.moved().cloned());
+            let moved = stream.and_then(|stream| stream.moved().cloned());
+            let told = self.completed;
+            let completed = stream.and_then(|it| it.completed()).filter(|_| !told);
             Box::pin(async move {
                 tokio::select! {
-                    () = cancelled(session) => {}
-                    () = cancelled(moved) => {}
-                    () = daemon.cancelled() => {}
+                    () = cancelled(session) => Woken::Cut,
+                    () = cancelled(moved) => Woken::Cut,
+                    () = daemon.cancelled() => Woken::Cut,
+                    () = done(completed) => Woken::Completed,
                 }
             })
         });
@@ -257,7 +284,7 @@ impl AgentBody {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Option<Result<Bytes, Unfinished>> {
         loop {
             let comment_at = self.edge.map(|_| self.told + self.comment_after);
-            let give_up_at = self.give_up.map(|longest| self.heard + longest);
+            let give_up_at = self.patience().map(|longest| self.heard + longest);
             let next = [comment_at, give_up_at].into_iter().flatten().min()?;
             let timer = self
                 .timer
@@ -277,6 +304,13 @@ impl AgentBody {
                 return Some(Ok(COMMENT));
             }
         }
+    }
+}
+
+async fn done(completed: Option<Completed>) {
+    match completed {
+        Some(completed) => completed.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -305,10 +339,34 @@ impl MessageBody for AgentBody {
         if this.is_cut() {
             return this.fail(Unfinished::Cut, cx);
         }
-        match this.poll_reopening(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(why)) => return this.fail(why, cx),
-            Poll::Pending => return this.poll_quiet(cx),
+        if this.over {
+            this.open = None;
+            return Poll::Ready(None);
+        }
+        if let Some(stream) = &mut this.stream {
+            match stream.poll_reopening(cx) {
+                Poll::Ready(Ok(Some(body))) => {
+                    this.upstream = body;
+                    this.heard = Instant::now();
+                }
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(then)) => return this.follow(then, Unfinished::NotAgain, cx),
+                Poll::Pending => return this.poll_quiet(cx),
+            }
+            this.over = stream.is_complete() && this.edge.is_some_and(Edge::is_between);
+            if this.over {
+                this.open = None;
+                return Poll::Ready(None);
+            }
+        }
+        if this.completed && this.edge.is_some_and(Edge::is_between) {
+            this.completed = false;
+            // It waits for the next one from now on.
+            this.waiting = None;
+            let words = this.stream.as_ref().and_then(|it| it.completion());
+            if let Some(words) = words {
+                return Poll::Ready(Some(Ok(words)));
+            }
         }
         match Pin::new(&mut this.upstream).poll_next(cx) {
             Poll::Ready(Some(Ok(mut chunk))) => {
@@ -320,17 +378,8 @@ impl MessageBody for AgentBody {
                 this.passed(&chunk);
                 Poll::Ready(Some(Ok(chunk)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                if !this.reopen() {
-                    return this.fail(Unfinished::Upstream(error), cx);
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                this.open = None;
-                Poll::Ready(None)
-            }
+            Poll::Ready(Some(Err(error))) => this.broke(Unfinished::Upstream(error), cx),
+            Poll::Ready(None) => this.end(cx),
             Poll::Pending => this.poll_quiet(cx),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use http::{HeaderValue, Response, StatusCode};
@@ -20,15 +21,19 @@ use super::message::{Asked, Kind};
 use super::repair::{self, LAST_EVENT};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
-use super::resume::{self, Resume};
+use super::resume::Resume;
 use super::standin::Tap;
+use super::stretch::{self, Stretch};
 use super::trouble::{Trouble, no_body, no_credential, problem, transport_trouble, unrepeatable};
 use super::{Worker, challenge, credential, legacy, passthrough, possession, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::fault::CredentialError;
 use crate::model::id::Generation;
-use crate::transport::{self, Break, Connection, ForwardError, ResponseBody, UpstreamTransport};
+use crate::model::passage::{Came, Next, Passage};
+use crate::transport::{
+    self, Break, Connection, ForwardError, RequestBody, ResponseBody, UpstreamTransport,
+};
 
 /// How long a handshake waits for its turn, beside the time that it may wait for a credential.
 const HANDSHAKE_TURN: Duration = Duration::from_secs(2);
@@ -121,7 +126,8 @@ pub(super) async fn ready(
     Ok(())
 }
 
-async fn exchange(
+/// Brings about an answer: the credential, the session, and what has to be sent again.
+pub(super) async fn exchange(
     worker: &Rc<Worker>,
     request: &HttpRequest,
     call: &mut Call,
@@ -140,8 +146,7 @@ async fn exchange(
         proof = Proof::Held(held);
     }
     repair::prepare(worker, request, call, &mut named, &proof).await?;
-    let mut connection = Connection::Any;
-    let (mut replayed, mut repaired, mut nonced) = (false, false, false);
+    let mut passage = Passage::default();
     let mut waits_until = None;
     loop {
         let Some(content) = body.next() else {
@@ -149,30 +154,37 @@ async fn exchange(
         };
         let name = Name::of(named.as_ref());
         let mut outgoing = outgoing(worker, request, call, &proof, &name, content);
-        if repaired {
+        if passage.is_repaired() {
             // Its stream went with the session.
             outgoing.headers_mut().remove(&LAST_EVENT);
         }
-        let head = resume::head_of(request, &outgoing);
         let sent = transport::Call {
             peer: &call.route.peer,
             request: outgoing,
             limits: call.route.spec.limits,
-            connection,
+            connection: if passage.on_new_connection() {
+                Connection::New
+            } else {
+                Connection::Any
+            },
         };
         let mut response = match worker.transport.send(sent).await {
             Ok(response) => response,
-            Err(ForwardError::Broken(why @ (Break::Stale | Break::Unprocessed)))
-                if connection == Connection::Any
-                    && body.is_kept()
-                    && (why == Break::Unprocessed
-                        || Asked::of(body.bytes()).may_repeat(request.method())) =>
-            {
-                debug!(upstream = %call.route.account(), ?why, "sent once more");
-                connection = Connection::New;
-                continue;
+            Err(error) => {
+                let kept = body.is_kept();
+                let came = match &error {
+                    ForwardError::Broken(Break::Stale) => Came::Stale {
+                        may_repeat: kept && Asked::of(body.bytes()).may_repeat(request.method()),
+                    },
+                    ForwardError::Broken(Break::Unprocessed) if kept => Came::Unprocessed,
+                    _ => Came::Settled,
+                };
+                if passage.after(came) != Next::Answer {
+                    debug!(upstream = %call.route.account(), ?came, "sent once more");
+                    continue;
+                }
+                return Err(transport_trouble(call, error));
             }
-            Err(error) => return Err(transport_trouble(call, error)),
         };
         if let Proof::Held(used) = &proof
             && let Some(bound) = &used.bound
@@ -182,11 +194,10 @@ async fn exchange(
                 response.status(),
                 response.headers(),
             )
-            && !nonced
             && body.is_kept()
+            && passage.after(Came::NonceWanted) == Next::Again
         {
             Box::pin(drain(response)).await;
-            nonced = true;
             continue;
         }
         if let Proof::Held(used) = &proof {
@@ -194,7 +205,7 @@ async fn exchange(
                 let reason = challenge::parameter(response.headers(), "error")
                     .unwrap_or_else(|| "it gave no reason".to_owned());
                 Box::pin(drain(response)).await;
-                if replayed {
+                if passage.after(Came::Rejected) == Next::GiveUp {
                     call.route.slot.mark_vain(used.generation);
                     return Err(problem(call, Code::UpstreamRejected)
                         .with("detail", reason)
@@ -206,7 +217,6 @@ async fn exchange(
                 proof = Proof::Held(Box::pin(obtain(worker, call, body, rejected)).await?);
                 running = turn(call, body, begin(call)).await?;
                 repair::prepare(worker, request, call, &mut named, &proof).await?;
-                replayed = true;
                 continue;
             }
             call.route.slot.mark_accepted(used.generation);
@@ -214,6 +224,7 @@ async fn exchange(
             if let (RouteAuth::Injected, Some(scopes)) = (call.route.spec.auth, scopes) {
                 Box::pin(drain(response)).await;
                 drop(running);
+                passage.after(Came::ScopesWanted);
                 let (state, kind) = (&worker.state, Asked::of(body.bytes()).kind());
                 let until = &mut waits_until;
                 let more = step_up::signed_in_again(state, call, kind, used, &scopes, until);
@@ -224,21 +235,22 @@ async fn exchange(
                 continue;
             }
         }
-        if let (Some(named), false) = (&mut named, repaired)
+        if let (Some(named), true) = (&mut named, passage.may_repair())
             && repair::repaired(worker, request, call, named, &proof, body, &mut response).await
+            && passage.after(Came::SessionLost) != Next::Answer
         {
             Box::pin(drain(response)).await;
-            // The other connections may be as dead as the session was.
-            connection = Connection::New;
-            repaired = true;
             continue;
         }
         let known = named.as_ref();
         mcp::note(worker, request, call, known, &proof, body, &mut response);
+        let stream = stretch::is_followed(request, &response)
+            .then(|| followed(worker, request, call, body, named, &proof))
+            .flatten();
         return Ok(Answered {
             response,
             running,
-            resume: head.map(|head| Resume::new(worker, &call.route, head, named, &proof)),
+            stream,
         });
     }
 }
@@ -246,6 +258,32 @@ async fn exchange(
 /// A place among the running calls, where one is free for this one.
 fn begin(call: &Call) -> Option<Running> {
     call.route.places.begin(call.who())
+}
+
+/// Follows the stream that a request is answered with.
+fn followed(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    call: &Call,
+    body: &Outbound,
+    named: Option<Named>,
+    proof: &Proof,
+) -> Option<Box<Stretch>> {
+    let name = Name::of(named.as_ref());
+    let nothing = RequestBody::whole(bytes::Bytes::new());
+    let again = outgoing(worker, request, call, proof, &name, nothing);
+    let resume = Resume::new(worker, call, again, named, proof);
+    let stretch = if *request.method() == Method::GET {
+        Some(Stretch::listening(resume))
+    } else {
+        // The revisions without sessions have nothing to go on from either.
+        let resume = request
+            .headers()
+            .contains_key(&mcp::ASKED)
+            .then_some(resume);
+        Stretch::answering(call, body.bytes(), resume)
+    };
+    stretch.map(Box::new)
 }
 
 /// A place among the running calls: the one that was free, else one that is waited for.
@@ -319,7 +357,7 @@ async fn obtain(
     let held = call.route.room.wait(call.who(), obtaining).await;
     call.has_waited();
     let held = held.unwrap_or(Err(CredentialError::Overloaded));
-    held.map_err(|error| no_credential(worker, call, &error))
+    held.map_err(|error| no_credential(worker, call, kind, &error))
 }
 
 /// Reads a small body to its end so that the connection stays.

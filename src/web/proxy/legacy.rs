@@ -75,7 +75,7 @@ pub(super) async fn open(
     match rewritten(worker, request, &call, &mut answered.response).await {
         Ok(()) => {
             // Another stream would have another endpoint, of which its client would not know.
-            answered.resume = None;
+            answered.stream = None;
             answer(worker, request, call, answered, None)
         }
         Err(problem) => fail(&call, &problem, &Asked::Unknown),

@@ -23,11 +23,13 @@ mod admit;
 mod answer;
 mod body;
 mod challenge;
+mod coding;
 mod credential;
 mod ended;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod heard;
 mod ids;
 mod legacy;
 mod mcp;
@@ -41,6 +43,7 @@ mod resume;
 mod sse;
 mod standin;
 mod step_up;
+mod stretch;
 mod trouble;
 
 /// What one server thread has of its own.

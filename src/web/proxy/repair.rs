@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderValue as LocalValue;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
@@ -16,12 +16,14 @@ use tracing::{info, warn};
 use super::Worker;
 use super::admit::Call;
 use super::answer::is_event_stream;
+use super::coding::Coding;
 use super::credential;
 use super::forward::drain;
 use super::mcp::{Name, Named, SESSION, epoch};
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::trouble::{problem, transport_problem};
+use crate::ledger::Spared;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::{
     Attempts, Course, INITIALIZED, LONGEST_ANSWER, LONGEST_WELCOME, Likeness, LossOf, Welcome,
@@ -43,6 +45,7 @@ pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-ve
 /// The field that resumes a stream.
 pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Whether the session that a request names may be told to the upstream beside `proof`. One that
@@ -127,10 +130,11 @@ pub(super) async fn repaired(
     if !is_suspicious(status) || named.session.hello.is_none() || !body.is_kept() {
         return false;
     }
-    let clear = !response.headers().contains_key(CONTENT_ENCODING);
+    let coding = Coding::of(response.headers());
     let looked = Box::pin(timeout(LOOK, response.body_mut().look(LONGEST_ANSWER))).await;
-    let said = looked.ok().flatten().filter(|_| clear);
-    if !is_lost(asked, status, said) {
+    let looked = looked.ok().flatten().zip(coding);
+    let said = looked.and_then(|(body, coding)| coding.read(body, LONGEST_ANSWER));
+    if !is_lost(asked, status, said.as_deref()) {
         // The event that a stream is to go on from may be one of before the session was lost.
         let resumed = request.headers().contains_key(LAST_EVENT.as_str());
         return asked == LossOf::Stream && status != 503 && resumed && named.is_renamed();
@@ -216,6 +220,7 @@ pub(super) async fn open(
             let how = if session.is_waiting() {
                 "at last"
             } else {
+                call.spared(Spared::Loss, now);
                 "anew"
             };
             session.begin(&turn, opened.id, Some(opened.revision), epoch(proof));
@@ -302,6 +307,8 @@ impl Tools<'_> {
         *request.method_mut() = http::Method::POST;
         let fields = request.headers_mut();
         fields.insert(ACCEPT, BOTH);
+        // We read it ourselves.
+        fields.insert(ACCEPT_ENCODING, PLAIN);
         fields.insert(CONTENT_TYPE, JSON);
         fields.remove(LAST_EVENT);
         match session {

@@ -1,7 +1,7 @@
 //! Going on with a stream that the upstream cut: it is opened again with the token of now and the
 //! id of the last event (MCP 2025-11-25 transports, Resumability), and the agent notices nothing.
-//! The same when its session was opened anew; then it starts with that. Only streams that were
-//! asked for by GET, only between events, and not for ever.
+//! The same when its session was opened anew; then it starts with that. Only between events, and
+//! not for ever; when, is decided in `model::mcp::broken`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,21 +9,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::super::routes::RouteEntry;
+use super::super::routes::{RouteEntry, SignInTold};
 use super::Worker;
+use super::admit::Call;
 use super::answer::is_event_stream;
 use super::mcp::{Named, SESSION, epoch};
 use super::repair::{LAST_EVENT, REVISION};
 use super::request::Proof;
 use super::{credential, possession};
-use crate::ledger::{Life, McpSession, Published};
+use crate::ledger::{Life, McpKey, McpSession, Published, SessionCell, Spared};
 use crate::model::id::Generation;
+use crate::model::mcp::standin::completion;
 use crate::model::mcp::{Attempts, Course, Epoch, Likeness, Seen, compare};
 use crate::transport::{self, Connection, RequestBody, ResponseBody, UpstreamTransport};
 
@@ -36,8 +38,13 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
 /// A stream that is being opened again; `None` where it cannot be.
 pub(super) type Reopening = Pin<Box<dyn Future<Output = Option<ResponseBody>>>>;
+
+/// A sign-in that is waited for.
+pub(super) type Completed = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What it takes to open a stream again.
 pub(super) struct Resume {
@@ -57,26 +64,26 @@ struct Asked {
     held: bool,
     under: Option<Epoch>,
     session: Option<Arc<McpSession>>,
-}
-
-/// The head of a request that may have to be made again: of those for streams.
-pub(super) fn head_of(
-    request: &HttpRequest,
-    sent: &Request<RequestBody>,
-) -> Option<(Uri, HeaderMap)> {
-    let stream = *request.method() == actix_web::http::Method::GET;
-    stream.then(|| (sent.uri().clone(), sent.headers().clone()))
+    /// The session of the agent.
+    agent: Option<Arc<SessionCell>>,
 }
 
 impl Resume {
-    /// For the stream that `head` was answered with.
+    /// For a stream that `again` asks for, in the form of now.
     pub(super) fn new(
         worker: &Rc<Worker>,
-        route: &Arc<RouteEntry>,
-        (uri, headers): (Uri, HeaderMap),
+        call: &Call,
+        again: Request<RequestBody>,
         named: Option<Named>,
         proof: &Proof,
     ) -> Self {
+        let (head, _) = again.into_parts();
+        let mut headers = head.headers;
+        if head.method != Method::GET {
+            // A stream that answers a request is gone on with by GET.
+            headers.remove(CONTENT_TYPE);
+            headers.insert(ACCEPT, EVENTS);
+        }
         let (session, life) = match named {
             Some(named) => (Some(named.session), Some(named.life)),
             None => (None, None),
@@ -84,12 +91,13 @@ impl Resume {
         Self {
             stream: Rc::new(Asked {
                 worker: Rc::clone(worker),
-                route: Arc::clone(route),
-                uri,
+                route: Arc::clone(&call.route),
+                uri: head.uri,
                 headers,
                 held: matches!(proof, Proof::Held(_)),
                 under: epoch(proof),
                 session,
+                agent: call.session.clone(),
             }),
             life,
             attempts: Attempts::default(),
@@ -104,6 +112,36 @@ impl Resume {
     /// Whether that has happened.
     pub(super) fn is_moved(&self) -> bool {
         self.moved().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Returns when a sign-in is done that the person was asked for through the session of the
+    /// stream; `None` where nobody is asked.
+    pub(super) fn completed(&self) -> Option<Completed> {
+        if self.stream.route.spec.sign_in != SignInTold::Elicited {
+            return None;
+        }
+        let session = Arc::clone(self.stream.session.as_ref()?);
+        let slot = Arc::clone(&self.stream.route.slot);
+        Some(Box::pin(async move {
+            loop {
+                let changed = slot.changed();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if session.owes_completion() && slot.load().is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        }))
+    }
+
+    /// What tells the agent so; for the first who asks.
+    pub(super) fn completion(&self) -> Option<String> {
+        let session = self.stream.session.as_ref()?;
+        let key = McpKey::of(&session.account, session.told.as_bytes());
+        session
+            .complete_once()
+            .then(|| completion(&key.to_string()))
     }
 
     /// Opens the stream again, after the event `last`; or from its start where its session has
@@ -161,6 +199,10 @@ impl Asked {
                 match attempt.await {
                     Attempt::Open(body) => {
                         debug!(upstream = %self.route.account(), "a stream goes on");
+                        if let Some(agent) = &self.agent {
+                            let now = self.worker.state.clock.now();
+                            agent.keeping().note(Spared::Break, now);
+                        }
                         return Some(body);
                     }
                     Attempt::Never => return None,
@@ -240,9 +282,9 @@ impl Asked {
                 Attempt::Open(response.into_body())
             }
             StatusCode::UNAUTHORIZED if self.held => Attempt::Rejected,
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Attempt::Later
-            }
+            // It has not noticed yet that the one before is gone, and allows one at a time.
+            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Attempt::Later,
+            status if status.is_server_error() => Attempt::Later,
             _ => Attempt::Never,
         }
     }

@@ -6,10 +6,13 @@ use http::HeaderMap;
 use http::header::LOCATION;
 use tracing::warn;
 
+use super::super::respond;
 use super::super::routes::{RouteEntry, SignInTold};
 use super::Worker;
 use super::admit::Call;
+use super::message::Kind;
 use super::replay::NoBody;
+use crate::ledger::Ring;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::CredentialError;
 use crate::transport::{BodyLost, Break, ForwardError};
@@ -31,10 +34,23 @@ impl From<Problem> for Trouble {
 }
 
 /// Without a credential.
-pub(super) fn no_credential(worker: &Worker, call: &Call, error: &CredentialError) -> Trouble {
+pub(super) fn no_credential(
+    worker: &Worker,
+    call: &Call,
+    kind: Option<Kind>,
+    error: &CredentialError,
+) -> Trouble {
     let now = worker.state.clock.now();
     let problem = Problem::of_credential(call.route.account(), error, now);
     let sign_in = matches!(error, CredentialError::LoginRequired(_));
+    // Not for what programs ask by themselves when they start.
+    let matters = matches!(kind, Some(Kind::Tool | Kind::Fetch));
+    if sign_in && matters && call.route.slot.call_once() {
+        worker.state.ledger.doorbell().ring(Ring {
+            account: call.route.account().clone(),
+            words: respond::message_of(&problem),
+        });
+    }
     if sign_in && call.route.spec.sign_in == SignInTold::Unauthorized {
         return Trouble::NotAuthenticated(Box::new(problem));
     }

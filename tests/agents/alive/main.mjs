@@ -84,7 +84,17 @@ function judge(name, situation, seen) {
   if (seen.opened.length) wrong.push(`a browser was opened: ${seen.opened}`);
   const probes = seen.probes.length ? `; ${seen.probes.length} probes, all 404` : '';
   const why = limit && !wrong.length ? ` (${limit.because})` : '';
-  return { wrong, cell: `${told.join(', ')}${why}${probes}` };
+  return { wrong, cell: `${counted(told).join(', ')}${why}${probes}` };
+}
+
+/** The same in a row is told once. */
+function counted(told) {
+  const runs = [];
+  for (const one of told) {
+    if (runs.at(-1)?.one === one) runs.at(-1).times += 1;
+    else runs.push({ one, times: 1 });
+  }
+  return runs.map(({ one, times }) => (times > 1 ? `${times} × ${one}` : one));
 }
 
 function table(rows) {

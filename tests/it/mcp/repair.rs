@@ -115,18 +115,24 @@ fn pain_13_what_was_subscribed_to_is_subscribed_to_again() {
     ] {
         assert_eq!(ask(method, uri).status(), 200);
     }
+    let level =
+        r#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}"#;
+    assert_eq!(scene.ask("POST", "", level).status(), 200);
     scene.up.all_seen();
     scene.ways().forget();
     scene.call();
     let seen = scene.up.all_seen();
-    assert_eq!(seen.len(), 6);
+    assert_eq!(seen.len(), 7);
     for (request, uri) in seen[3..5].iter().zip(["a://1", "a://3"]) {
         let message = request.json();
         assert_eq!(message["method"], "resources/subscribe");
         assert_eq!(message["params"]["uri"], uri);
         assert_eq!(request.all("mcp-session-id"), ["s-2"]);
     }
-    assert_eq!(seen[5].text(), CALL);
+    let level = seen[5].json();
+    assert_eq!(level["method"], "logging/setLevel");
+    assert_eq!(level["params"]["level"], "error");
+    assert_eq!(seen[6].text(), CALL);
 }
 
 #[test]

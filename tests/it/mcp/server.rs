@@ -24,6 +24,8 @@ pub(super) struct Ways {
     pub(super) lost: Vec<u8>,
     /// The answer to a handshake in the place of the usual one.
     pub(super) hello: Option<Vec<u8>>,
+    /// What it answers to who wants to listen by a request.
+    pub(super) listening: Option<Vec<u8>>,
     /// Whether it answers handshakes with a stream of events.
     pub(super) events: bool,
     /// Whether it opens sessions at all.
@@ -46,6 +48,7 @@ impl Ways {
             opened: 0,
             lost: answer("404 Not Found", "x-own: 1\r\n", LOST),
             hello: None,
+            listening: None,
             events: false,
             sessions: true,
             one_credential: false,
@@ -83,6 +86,9 @@ impl Ways {
             return answer("202 Accepted", &field, "");
         }
         let method = message["method"].as_str().unwrap_or_default();
+        if let (Some(answer), "subscriptions/listen") = (&self.listening, method) {
+            return answer.clone();
+        }
         let result = self.results.get(method).cloned().unwrap_or(json!({}));
         let result = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
         answer("200 OK", &field, &result.to_string())

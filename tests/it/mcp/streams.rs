@@ -4,14 +4,20 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use doorward::model::fault::{CredentialError, LoginReason};
 use doorward::model::mcp::Identity;
+use doorward::web::routes::{RouteSpec, SignInTold};
 
 use super::server::{CALL, HELLO, LOST, Ways};
-use crate::support::agent::{Agent, publish};
+use crate::support::agent::{Agent, Options, publish, upstream};
 use crate::support::raw::{EVENTS, Message, Upstream, WATCHDOG, Wire, answer, chunk};
 
+/// A call that is answered by a stream.
+pub(super) const STREAM: &str =
+    r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"stream"}}"#;
+
 /// What the server does with the stream that is open.
-enum Act {
+pub(super) enum Act {
     Send(String),
     /// Breaks it.
     Cut,
@@ -19,14 +25,16 @@ enum Act {
     Answer(Vec<u8>),
     /// Looks after the next one.
     Leave,
+    /// The same, and leaves this one open.
+    Hush,
 }
 
-struct Scene {
-    agent: Agent,
+pub(super) struct Scene {
+    pub(super) agent: Agent,
     ways: Arc<Mutex<Ways>>,
     acts: Sender<Act>,
     /// The requests for streams.
-    asked: Receiver<Message>,
+    pub(super) asked: Receiver<Message>,
     _up: Upstream,
 }
 
@@ -42,12 +50,19 @@ fn obey(mut wire: Wire, acts: &Receiver<Act>) {
                 return;
             }
             Act::Leave => return,
+            // It stays open to the end of the test.
+            Act::Hush => return std::mem::forget(wire),
         }
     }
 }
 
 impl Scene {
-    fn set() -> Self {
+    pub(super) fn set() -> Self {
+        Self::with(HELLO, |_| {})
+    }
+
+    /// With another handshake, before an upstream that is configured otherwise.
+    pub(super) fn with(hello: &str, change: impl FnOnce(&mut RouteSpec)) -> Self {
         let (acts, todo) = channel();
         let (tell, asked) = channel();
         let ways = Arc::new(Mutex::new(Ways::new()));
@@ -64,9 +79,14 @@ impl Scene {
                 wire.write(answer);
             }
         });
-        let agent = Agent::before(up.url("/mcp"));
+        let mut spec = upstream("up", up.url("/mcp"));
+        change(&mut spec);
+        let agent = Agent::start(Options {
+            upstreams: vec![spec],
+            ..Options::default()
+        });
         publish(&agent.slot("up"), 1);
-        let hello = agent.post(HELLO);
+        let hello = agent.post(hello);
         assert_eq!(hello.field("mcp-session-id"), Some("s-1"));
         Self {
             agent,
@@ -77,33 +97,29 @@ impl Scene {
         }
     }
 
-    fn ways(&self) -> MutexGuard<'_, Ways> {
+    pub(super) fn ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().expect("unpoisoned")
     }
 
-    fn act(&self, act: Act) {
+    pub(super) fn act(&self, act: Act) {
         self.acts.send(act).expect("the server obeys");
     }
 
     /// Begins a stream.
-    fn begin(&self, first: &str) {
+    pub(super) fn begin(&self, first: &str) {
         self.act(Act::Send(format!("{EVENTS}{}", chunk(first))));
     }
 
     /// What the server was asked.
-    fn asked(&self) -> Message {
+    pub(super) fn asked(&self) -> Message {
         self.asked.recv_timeout(WATCHDOG).expect("a stream")
     }
 
     /// A stream of the agent's, and its first chunk.
-    fn open(&self, method: &str, first: &str) -> Wire {
+    pub(super) fn open(&self, method: &str, first: &str) -> Wire {
         self.begin(first);
         let fields = "accept: text/event-stream\r\nmcp-session-id: s-1\r\nx-team: web\r\n";
-        let body = if method == "POST" {
-            r#"{"jsonrpc":"2.0","id":3,"method":"stream"}"#
-        } else {
-            ""
-        };
+        let body = if method == "POST" { STREAM } else { "" };
         let mut wire = self.agent.connect();
         wire.write(self.agent.request(method, "/u/up", fields, body));
         assert_eq!(wire.head().expect("a head").status(), 200);
@@ -114,13 +130,13 @@ impl Scene {
         wire
     }
 
-    fn ends_visibly(&self, wire: &mut Wire) {
+    pub(super) fn ends_visibly(&self, wire: &mut Wire) {
         assert_eq!(wire.chunk(), Err(()), "a broken stream looks broken");
         assert!(self.asked.try_recv().is_err(), "nothing more was asked");
     }
 }
 
-fn read(wire: &mut Wire, text: &str) {
+pub(super) fn read(wire: &mut Wire, text: &str) {
     let piece = wire.chunk().expect("whole").expect("a piece");
     assert_eq!(String::from_utf8_lossy(&piece), text);
 }
@@ -157,14 +173,16 @@ fn pain_45_a_stream_that_is_cut_goes_on_after_its_last_event() {
 
 #[test]
 fn pain_45_a_stream_is_opened_again_after_a_while_where_the_server_is_not_back_yet() {
-    let scene = Scene::set();
-    let mut wire = scene.open("GET", "id: 1\ndata: a\n\n");
-    scene.act(Act::Cut);
-    scene.act(Act::Answer(answer("503 Service Unavailable", "", "")));
-    scene.begin("id: 2\ndata: b\n\n");
-    read(&mut wire, "id: 2\ndata: b\n\n");
-    for _ in 0..2 {
-        assert_eq!(scene.asked().all("last-event-id"), ["1"]);
+    for refusal in ["503 Service Unavailable", "429 Slow Down", "409 Conflict"] {
+        let scene = Scene::set();
+        let mut wire = scene.open("GET", "id: 1\ndata: a\n\n");
+        scene.act(Act::Cut);
+        scene.act(Act::Answer(answer(refusal, "", "")));
+        scene.begin("id: 2\ndata: b\n\n");
+        read(&mut wire, "id: 2\ndata: b\n\n");
+        for _ in 0..2 {
+            assert_eq!(scene.asked().all("last-event-id"), ["1"]);
+        }
     }
 }
 
@@ -175,8 +193,8 @@ fn px_abnormal_end_propagates_where_a_stream_cannot_go_on() {
         ("GET", "id: 1\ndata: a\n\ndata: half"),
         ("GET", "id: 1\ndata: a\n\nid: 2\n"),
         ("GET", "id: 1\ndata: a\n\nid:\ndata: b\n\n"),
-        // An answer to a call is the server's to keep.
-        ("POST", "id: 1\ndata: a\n\n"),
+        // There is no place for words.
+        ("POST", "id: 1\ndata: a\n\ndata: half"),
     ] {
         let scene = Scene::set();
         let mut wire = scene.open(method, first);
@@ -256,4 +274,42 @@ fn px_session_reset_on_identity_change_ends_streams_that_are_cut() {
         scene.act(Act::Cut);
         scene.ends_visibly(&mut wire);
     }
+}
+
+#[test]
+fn px_url_elicitation_optin_completion_on_the_stream_of_a_session_that_was_open_before() {
+    let hello = HELLO.replace(
+        r#""capabilities":{}"#,
+        r#""capabilities":{"elicitation":{"url":{}}}"#,
+    );
+    let scene = Scene::with(&hello, |spec| spec.sign_in = SignInTold::Elicited);
+    let mut wire = scene.open("GET", "data: a\n\ndata: ha");
+    let slot = scene.agent.slot("up");
+    scene
+        .agent
+        .source
+        .behave(|_, _| Err(CredentialError::LoginRequired(LoginReason::Never)));
+    slot.retract();
+    let asked = scene
+        .agent
+        .ask("POST", "/u/up", "mcp-session-id: s-1\r\n", CALL);
+    let asked = asked.json();
+    assert_eq!(asked["error"]["code"], -32042, "{asked}");
+    let id = asked["error"]["data"]["elicitations"][0]["elicitationId"]
+        .as_str()
+        .expect("an id");
+    publish(&slot, 2);
+    // Not in the middle of an event.
+    scene.act(Act::Send(chunk("lf\n\n")));
+    read(&mut wire, "lf\n\n");
+    let news = wire.chunk().expect("whole").expect("news");
+    let news = String::from_utf8(news).expect("text");
+    assert!(
+        news.contains("notifications/elicitation/complete") && news.contains(id),
+        "{news}"
+    );
+    // Once, and what comes then comes as it is; a refresh is no news.
+    publish(&slot, 3);
+    scene.act(Act::Send(chunk("data: b\n\n")));
+    read(&mut wire, "data: b\n\n");
 }

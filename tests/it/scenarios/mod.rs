@@ -3,11 +3,13 @@
 mod alive;
 mod burst;
 mod headers;
+mod kept;
 mod limits;
 mod lost;
 mod nights;
 mod outage;
 mod rejection;
+mod resumed;
 mod rust_sdk;
 
 use serde_json::Value;

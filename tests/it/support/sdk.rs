@@ -27,17 +27,26 @@ impl Sdk {
         Self::start(daemon, credential, python, "py_client.py", &[])
     }
 
-    /// Each of them, connected and listed, before any call; the Python SDK in both eras.
-    pub(crate) fn all_idle(daemon: &Daemon) -> [Self; 3] {
-        let python = Self::parts().join(".venv/bin/python");
-        let mint = |label: &str| daemon.mint(label).1;
-        let idle = ["--calls", "0"];
-        let auto = ["--calls", "0", "--mode", "auto"];
-        [
-            Self::start(daemon, &mint("ts"), "node".into(), "ts_client.mjs", &idle),
-            Self::start(daemon, &mint("py"), python.clone(), "py_client.py", &idle),
-            Self::start(daemon, &mint("auto"), python, "py_client.py", &auto),
-        ]
+    /// Each of them, connected and listed, before any call: the TypeScript SDK in both versions,
+    /// the newer one and the Python SDK in both eras.
+    pub(crate) fn all_idle(daemon: &Daemon) -> [Self; 5] {
+        const WAYS: [&[&str]; 5] = [
+            &["--sdk", "1"],
+            &["--sdk", "2"],
+            &["--sdk", "2", "--mode", "auto"],
+            &["--mode", "legacy"],
+            &["--mode", "auto"],
+        ];
+        WAYS.map(|way| {
+            let (program, script) = if way[0] == "--sdk" {
+                ("node".into(), "ts_client.mjs")
+            } else {
+                (Self::parts().join(".venv/bin/python"), "py_client.py")
+            };
+            let credential = daemon.mint(&format!("sdk {}", way[1..].concat())).1;
+            let more = [&["--calls", "0"], way].concat();
+            Self::start(daemon, &credential, program, script, &more)
+        })
     }
 
     /// Each SDK over HTTP+SSE, before any call.

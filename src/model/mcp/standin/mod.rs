@@ -4,11 +4,13 @@
 
 mod answers;
 mod elicit;
+mod listen;
 mod stub;
 mod wanted;
 
 pub use answers::{Answers, LONGEST_KEPT, Question, Topic, result_of};
 pub use elicit::{Elicitation, can_ask, completion, without_answer};
+pub use listen::Listening;
 pub use stub::{ANNOUNCEMENTS, TOOL, over, result, unsigned};
 pub use wanted::{List, Wanted, Wants};
 
@@ -69,6 +71,8 @@ pub enum Part {
     Subscribe(Change),
     /// It waits for the sign-in, and is sent then.
     Hold,
+    /// It is acknowledged, and hears of what changes when the server is there.
+    Attend,
     /// It is acknowledged: it waits for nothing, and there is nobody to tell it to.
     Accept,
     /// It is told the trouble.
@@ -90,6 +94,7 @@ pub fn part(wanted: &Wanted, standing: Standing, absence: Absence) -> Part {
             Part::Subscribe(change.clone())
         }
         Wanted::Call | Wanted::SignIn | Wanted::Fetch if absence == Absence::Person => Part::Hold,
+        Wanted::Listen if standing == Standing::None => Part::Attend,
         Wanted::Nothing if standing == Standing::Waiting => Part::Accept,
         Wanted::Nothing
         | Wanted::Ping
@@ -97,6 +102,7 @@ pub fn part(wanted: &Wanted, standing: Standing, absence: Absence) -> Part {
         | Wanted::Call
         | Wanted::SignIn
         | Wanted::Fetch
+        | Wanted::Listen
         | Wanted::Other => Part::Tell,
     }
 }
@@ -118,6 +124,7 @@ mod tests {
             Just(Wanted::Call),
             Just(Wanted::SignIn),
             Just(Wanted::Fetch),
+            Just(Wanted::Listen),
             Just(Wanted::Nothing),
             Just(Wanted::Other),
         ]

@@ -87,7 +87,10 @@ pub fn unsigned(why: &str, link: Option<&str>) -> Value {
 
 /// What a call of the stand-in is told when it is not needed any more.
 pub fn over(upstream: &str) -> Value {
-    let text = format!("{upstream} is there now: list its tools again and use those.");
+    let text = format!(
+        "{upstream} is there now: list its tools again and use those. A program that does not list \
+         them again has them after its next start."
+    );
     json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }] })
 }
 

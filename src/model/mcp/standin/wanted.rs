@@ -79,6 +79,8 @@ pub enum Wanted {
     SignIn,
     /// Something else that a person waits for: `resources/read`, `prompts/get`.
     Fetch,
+    /// `subscriptions/listen`
+    Listen,
     /// Another request.
     Other,
     /// Nothing: a notification, or an answer.
@@ -148,7 +150,10 @@ fn wanted(method: &str, params: &Value) -> Wanted {
     if let Some(list) = List::of(method) {
         return Wanted::List(list);
     }
-    let uri = || params["uri"].as_str().map(str::to_owned);
+    let text = |name: &str| params[name].as_str().map(str::to_owned);
+    if let Some(change) = Change::asked(method, text("uri"), text("level")) {
+        return Wanted::Subscribe(change);
+    }
     match method {
         "initialize" => Wanted::Hello,
         "server/discover" => Wanted::Discover,
@@ -156,12 +161,7 @@ fn wanted(method: &str, params: &Value) -> Wanted {
         "tools/call" if params["name"] == TOOL => Wanted::SignIn,
         "tools/call" => Wanted::Call,
         "resources/read" | "prompts/get" => Wanted::Fetch,
-        "resources/subscribe" => {
-            uri().map_or(Wanted::Other, |uri| Wanted::Subscribe(Change::Add(uri)))
-        }
-        "resources/unsubscribe" => {
-            uri().map_or(Wanted::Other, |uri| Wanted::Subscribe(Change::Remove(uri)))
-        }
+        "subscriptions/listen" => Wanted::Listen,
         _ => Wanted::Other,
     }
 }

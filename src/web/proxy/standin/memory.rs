@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
 use http::{Response, StatusCode};
 
 use super::super::super::AgentState;
 use super::super::super::routes::{RouteAuth, RouteEntry};
 use super::super::Worker;
 use super::super::admit::Call;
-use super::super::answer::is_event_stream;
+use super::super::answer::says_events;
+use super::super::coding::Coding;
 use super::super::replay::Outbound;
 use crate::model::mcp::Epoch;
 use crate::model::mcp::standin::{LONGEST_KEPT, Question, Topic, result_of};
@@ -25,6 +25,7 @@ pub(in crate::web::proxy) struct Tap {
     question: Question,
     under: Option<Epoch>,
     events: bool,
+    coding: Coding,
     chunks: Vec<Bytes>,
     length: usize,
 }
@@ -44,20 +45,17 @@ impl Tap {
             return None;
         }
         let fields = response.headers();
-        let events = is_event_stream(fields);
-        // What is neither JSON nor events in clear text is found out when it is read.
-        let clear = !fields.contains_key(CONTENT_ENCODING);
-        clear.then(|| {
-            Box::new(Self {
-                state: Arc::clone(&worker.state),
-                route: Arc::clone(&call.route),
-                question,
-                under: epoch(&call.route),
-                events,
-                chunks: Vec::new(),
-                length: 0,
-            })
-        })
+        // What is neither JSON nor events is found out when it is read.
+        Some(Box::new(Self {
+            state: Arc::clone(&worker.state),
+            route: Arc::clone(&call.route),
+            question,
+            under: epoch(&call.route),
+            events: says_events(fields),
+            coding: Coding::of(fields)?,
+            chunks: Vec::new(),
+            length: 0,
+        }))
     }
 
     /// Takes note of a chunk.
@@ -77,7 +75,9 @@ impl Drop for Tap {
             return;
         }
         let whole = self.chunks.concat();
-        let Some(result) = result_of(&self.question.id, &whole, self.events) else {
+        let plain = self.coding.read(&whole, LONGEST_KEPT);
+        let result = plain.and_then(|plain| result_of(&self.question.id, &plain, self.events));
+        let Some(result) = result else {
             return;
         };
         let (account, now) = (self.route.account(), self.state.clock.now());

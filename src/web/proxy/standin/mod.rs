@@ -9,29 +9,30 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue as LocalValue;
 use actix_web::{HttpRequest, HttpResponse};
-use http::{HeaderValue, Response};
+use http::Response;
 use serde_json::{Value, json};
 
 use super::super::respond;
 use super::super::routes::{RouteEntry, SignInTold};
 use super::admit::Call;
 use super::mcp::{ASKED, Named};
-use super::message::{Asked, Message};
+use super::message::Asked;
 use super::replay::Outbound;
 use super::trouble::{Trouble, problem};
 use super::{Worker, answer, forward};
-use crate::ledger::News;
 use crate::model::catalogue::{Code, Problem};
-use crate::model::mcp::is_hello;
-use crate::model::mcp::standin::{self, Absence, Part, Standing, Topic, Wanted, Wants, part};
+use crate::model::mcp::standin::{self, Absence, Part, Standing, Wanted, Wants, part};
 use crate::transport::ResponseBody;
 
 mod hold;
+mod listen;
 mod memory;
 mod patience;
+mod speech;
 mod stream;
 
 pub(super) use memory::{Tap, is_first, question};
+pub(super) use patience::event;
 
 /// How long a link may take: its provider has to be found first.
 const LINK: Duration = Duration::from_secs(5);
@@ -145,7 +146,13 @@ pub(super) fn outage(
     let why = format!("it answers {}", response.status());
     let problem = problem(&call, Code::UpstreamUnreachable).because(why);
     let scene = Scene::of(worker, request, call, body, problem);
-    let answered = match scene.wants().as_deref() {
+    let wants = scene.wants();
+    if let Some([one]) = wants.as_deref()
+        && part(&one.wanted, scene.standing(), Absence::Passing) == Part::Attend
+    {
+        return Ok(listen::open(scene, one, Absence::Passing));
+    }
+    let answered = match wants.as_deref() {
         // The answer to a call is the server's own.
         Some([one]) if scene.stands_for(one) => scene.standing_answer(one),
         _ => None,
@@ -236,6 +243,9 @@ impl Scene {
                 None => self.refuse(),
             };
         }
+        if let ([one], [Part::Attend]) = (&wants[..], &parts[..]) {
+            return listen::open(self, one, absence);
+        }
         if !parts.contains(&Part::Hold) {
             return self.tell(&wants, &parts, None);
         }
@@ -261,6 +271,9 @@ impl Scene {
         }
         let link = link(&self.worker, route).await?;
         let id = named.map_or_else(String::new, |named| named.key.to_string());
+        if let Some(named) = named {
+            named.session.elicit();
+        }
         let asked = standin::Elicitation {
             upstream: &route.account().to_string(),
             url: &link,
@@ -305,69 +318,6 @@ impl Scene {
             cell.add_error();
         }
         respond::json(actix_web::http::StatusCode::OK, &body, self.call.id)
-    }
-
-    fn one_answer(&self, one: &Wants, part: &Part, message: &Message) -> Value {
-        let said = match part {
-            Part::Stand => self.remembered(one).or_else(|| self.stub(one)),
-            Part::Remember => self.remembered(one),
-            Part::Agree => Some(json!({})),
-            Part::Subscribe(change) => self.named.as_ref().map(|named| {
-                named.session.subscribe(change.clone());
-                self.worker.state.ledger.mcp().touch(named.key);
-                json!({})
-            }),
-            Part::Hold | Part::Accept | Part::Tell => None,
-        };
-        match said {
-            Some(said) => result(&one.id, said),
-            None => respond::shaped(&self.problem, message, self.call.id),
-        }
-    }
-
-    /// Answers a handshake or a list.
-    fn standing_answer(&self, one: &Wants) -> Option<HttpResponse> {
-        let said = self.remembered(one).or_else(|| self.stub(one))?;
-        let mut told = None;
-        if one.wanted == Wanted::Hello {
-            let hello = self.body.bytes();
-            if !is_hello(hello) {
-                return None;
-            }
-            let id = format!("{OURS}{}", self.worker.state.own_id());
-            let id = HeaderValue::from_str(&id).ok()?;
-            let news = News {
-                by: self.call.who(),
-                under: None,
-                hello: Some(bytes::Bytes::copy_from_slice(hello)),
-            };
-            let account = self.call.route.account();
-            self.worker.state.ledger.mcp().stand_in(account, &id, news);
-            told = LocalValue::from_bytes(id.as_bytes()).ok();
-        }
-        let body = result(&one.id, said);
-        let mut answer = respond::json(actix_web::http::StatusCode::OK, &body, self.call.id);
-        if let Some(told) = told {
-            answer.headers_mut().insert(ASKED, told);
-        }
-        Some(answer)
-    }
-
-    /// What the server said to this before.
-    fn remembered(&self, one: &Wants) -> Option<Value> {
-        let topic = Topic::of(&one.method).filter(|_| one.is_answered())?;
-        let route = &self.call.route;
-        let state = &self.worker.state;
-        let under = memory::epoch(route);
-        let now = state.clock.now();
-        let memory = state.ledger.memory();
-        memory.answer(route.account(), under, topic, &one.params, now)
-    }
-
-    fn stub(&self, one: &Wants) -> Option<Value> {
-        let upstream = self.call.route.account().to_string();
-        let why = respond::message_of(&self.problem);
-        standin::result(&one.method, &one.params, &upstream, &why)
     }
 
     /// Tells the trouble as it would be told without all this.

@@ -102,7 +102,7 @@ impl Kept {
 }
 
 /// One event with a message.
-pub(super) fn event(message: &Value) -> Bytes {
+pub(in crate::web::proxy) fn event(message: &Value) -> Bytes {
     format!("event: message\ndata: {message}\n\n").into()
 }
 

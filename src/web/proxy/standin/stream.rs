@@ -195,6 +195,7 @@ impl Vigil {
         let mut lines: Vec<_> = ANNOUNCEMENTS.map(str::to_owned).into();
         if let Some(named) = first
             && self.call.route.spec.sign_in == SignInTold::Elicited
+            && named.session.complete_once()
         {
             lines.insert(0, completion(&named.key.to_string()));
         }

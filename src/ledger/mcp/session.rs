@@ -1,60 +1,18 @@
-//! The MCP sessions that agents opened: whose they are, what stands for them upstream, and what it
-//! takes to open them anew. Requests that name none do not come here;
-//! those that do read a sharded table. Only the opening and the end of a session take a lock that
-//! all share.
+//! One MCP session: what its agent knows of it, what stands for it upstream, and what it takes to
+//! open it anew.
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
-use dashmap::DashMap;
 use http::HeaderValue;
-use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::DigestHasher;
 use crate::model::id::{AccountRef, SessionId};
 use crate::model::mcp::{
-    Attempts, Change, Epoch, Likeness, Limits, McpRecord, Opened, Opener, Roll, Seen, SignedIn,
-    Subscriptions,
+    Attempts, Change, Epoch, Likeness, McpRecord, Opened, Seen, SignedIn, Subscriptions,
 };
-
-/// What is kept: far more than agents have open, and some megabytes at most.
-const LIMITS: Limits = Limits {
-    each: 64,
-    all: 4096,
-    bytes: 8 << 20,
-};
-
-/// An account and an id of the upstream's, in a form of one length that nobody can aim at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct McpKey([u8; 32]);
-
-impl fmt::Display for McpKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Base64UrlUnpadded::encode_string(&self.0))
-    }
-}
-
-impl McpKey {
-    /// The key of the MCP session `id` of `account`.
-    pub fn of(account: &AccountRef, id: &[u8]) -> Self {
-        let mut digest = Sha256::new();
-        // No name holds a zero.
-        for part in [account.upstream.as_str(), account.account.as_str()] {
-            digest.update(part.as_bytes());
-            digest.update([0]);
-        }
-        digest.update(id);
-        Self(digest.finalize().into())
-    }
-}
 
 /// One MCP session, as its agent knows it.
 #[derive(Debug)]
@@ -69,6 +27,9 @@ pub struct McpSession {
     pub stood_in: bool,
     /// Whether the agent was answered by us and has not been told yet that this is over.
     owed: AtomicBool,
+    /// Whether the person was asked for a sign-in through it, and the agent has not been told yet
+    /// that this is done.
+    elicited: AtomicBool,
     life: ArcSwap<Life>,
     failures: AtomicU64,
     subscriptions: Mutex<Subscriptions>,
@@ -107,7 +68,7 @@ pub struct News {
 pub type Turn<'a> = tokio::sync::MutexGuard<'a, Attempts>;
 
 impl McpSession {
-    fn new(
+    pub(super) fn new(
         account: &AccountRef,
         told: HeaderValue,
         hello: Option<Bytes>,
@@ -118,6 +79,7 @@ impl McpSession {
             account: account.clone(),
             stood_in,
             owed: AtomicBool::new(stood_in),
+            elicited: AtomicBool::new(false),
             life: ArcSwap::from_pointee(Life {
                 number: 0,
                 id: (!stood_in).then(|| told.clone()),
@@ -160,6 +122,22 @@ impl McpSession {
     /// Whether that is still to be done.
     pub fn owes_news(&self) -> bool {
         self.owed.load(Ordering::Acquire)
+    }
+
+    /// Notes that the person was asked for a sign-in through it.
+    pub fn elicit(&self) {
+        self.elicited.store(true, Ordering::Release);
+    }
+
+    /// Whether the agent is to be told that the sign-in it asked the person for is done; the first
+    /// who asks tells it.
+    pub fn complete_once(&self) -> bool {
+        self.elicited.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether that is still to be done.
+    pub fn owes_completion(&self) -> bool {
+        self.elicited.load(Ordering::Acquire)
     }
 
     /// Waits until nobody else opens it anew.
@@ -215,6 +193,7 @@ impl McpSession {
         }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let hello = self.hello.as_ref();
+        let subscriptions = self.subscriptions().clone();
         Some(McpRecord {
             account: self.account.clone(),
             told: text(&self.told)?,
@@ -225,13 +204,14 @@ impl McpSession {
             number: life.number,
             id: life.id.as_ref().and_then(text),
             revision: life.revision.as_ref().and_then(text),
-            subscriptions: self.subscriptions().uris().to_vec(),
+            subscriptions: subscriptions.uris().to_vec(),
+            level: subscriptions.level().map(str::to_owned),
             under: under.filter(|_| life.opened.under.is_some()),
         })
     }
 
     /// The session of a record, under the sign-in of the epoch `under`.
-    fn of(record: McpRecord, under: Option<Epoch>) -> Option<Self> {
+    pub(super) fn of(record: McpRecord, under: Option<Epoch>) -> Option<Self> {
         let value = |text: &String| HeaderValue::from_str(text).ok();
         let opened = Opened {
             by: record.by,
@@ -241,6 +221,7 @@ impl McpSession {
             told: value(&record.told)?,
             stood_in: record.stood_in,
             owed: AtomicBool::new(record.owed),
+            elicited: AtomicBool::new(false),
             life: ArcSwap::from_pointee(Life {
                 number: record.number,
                 id: record.id.as_ref().and_then(value),
@@ -262,143 +243,3 @@ impl McpSession {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The MCP sessions of all accounts.
-#[derive(Debug)]
-pub struct McpSessions {
-    sessions: DashMap<McpKey, Arc<McpSession>, BuildHasherDefault<DigestHasher>>,
-    roll: Mutex<Roll<Option<SessionId>, McpKey>>,
-    /// Those of which what is written down is not true any more.
-    unwritten: Mutex<BTreeSet<McpKey>>,
-    changed: Notify,
-}
-
-impl Default for McpSessions {
-    fn default() -> Self {
-        Self {
-            sessions: DashMap::default(),
-            roll: Mutex::new(Roll::new(LIMITS)),
-            unwritten: Mutex::default(),
-            changed: Notify::new(),
-        }
-    }
-}
-
-impl McpSessions {
-    /// The session with this key, where its opening was seen and it is not too long ago.
-    pub fn find(&self, key: &McpKey) -> Option<Arc<McpSession>> {
-        self.sessions.get(key).map(|session| Arc::clone(&session))
-    }
-
-    /// Notes that the upstream told an agent session a new id, how that came to be, and what it
-    /// takes to do it again.
-    pub fn open(&self, account: &AccountRef, id: &HeaderValue, news: News) {
-        let key = McpKey::of(account, id.as_bytes());
-        let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = match self.find(&key) {
-            Some(known) => known.life().opened.again(news.by, news.under),
-            None => Opened {
-                by: Opener::One(news.by),
-                under: news.under,
-            },
-        };
-        self.make_room(&mut roll, &news, key);
-        // What several agents share is not for one of them to open anew.
-        let hello = news.hello.filter(|_| opened.by != Opener::Several);
-        let session = McpSession::new(account, id.clone(), hello, opened, false);
-        self.sessions.insert(key, Arc::new(session));
-        self.touch(key);
-    }
-
-    /// Opens a session in the place of the server, which is told later. Nobody else has `id`.
-    pub fn stand_in(&self, account: &AccountRef, id: &HeaderValue, news: News) {
-        let key = McpKey::of(account, id.as_bytes());
-        let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = Opened {
-            by: Opener::One(news.by),
-            under: None,
-        };
-        self.make_room(&mut roll, &news, key);
-        let session = McpSession::new(account, id.clone(), news.hello, opened, true);
-        self.sessions.insert(key, Arc::new(session));
-        self.touch(key);
-    }
-
-    /// Puts in what an earlier run has written down.
-    pub fn restore(&self, record: McpRecord, under: Option<Epoch>) {
-        let key = McpKey::of(&record.account, record.told.as_bytes());
-        let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-        let by = match record.by {
-            Opener::One(by) => by,
-            Opener::Several => None,
-        };
-        if let Some(session) = McpSession::of(record, under) {
-            let bytes = session.hello.as_ref().map_or(0, Bytes::len);
-            for gone in roll.add(by, key, bytes) {
-                self.sessions.remove(&gone);
-                self.touch(gone);
-            }
-            self.sessions.insert(key, Arc::new(session));
-        }
-    }
-
-    /// Sees to it that nothing of a session stays written down.
-    pub fn forget(&self, record: &McpRecord) {
-        self.touch(McpKey::of(&record.account, record.told.as_bytes()));
-    }
-
-    /// Notes that what is written down of a session is not true any more.
-    pub fn touch(&self, key: McpKey) {
-        let mut unwritten = self
-            .unwritten
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        unwritten.insert(key);
-        drop(unwritten);
-        self.changed.notify_one();
-    }
-
-    /// Waits for something to write down.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// What has to be written down: sessions, and the keys of those that have gone.
-    pub fn take_unwritten(&self) -> Vec<(McpKey, Option<Arc<McpSession>>)> {
-        let mut unwritten = self
-            .unwritten
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let keys = std::mem::take(&mut *unwritten);
-        keys.into_iter().map(|key| (key, self.find(&key))).collect()
-    }
-
-    fn make_room(&self, roll: &mut Roll<Option<SessionId>, McpKey>, news: &News, key: McpKey) {
-        let bytes = news.hello.as_ref().map_or(0, Bytes::len);
-        for gone in roll.add(news.by, key, bytes) {
-            self.sessions.remove(&gone);
-            self.touch(gone);
-        }
-    }
-
-    /// Forgets a session that the upstream ended.
-    pub fn close(&self, key: &McpKey) {
-        let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-        roll.remove(key);
-        self.sessions.remove(key);
-        self.touch(*key);
-    }
-
-    /// How many are known.
-    pub fn len(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Whether none is known.
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests;
