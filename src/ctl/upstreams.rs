@@ -149,6 +149,29 @@ pub async fn test(ctl: &Ctl, account: &str) -> Outcome {
     Ok(report.problem.as_ref().map_or(0, exit))
 }
 
+/// What is found at an upstream that was added just now, in one line; `None` where no daemon runs
+/// to look, or it does not say.
+pub async fn found(ctl: &Ctl, account: &str) -> Option<String> {
+    let path = api::path::test(account);
+    let report: TestReport = ctl.client.post(&path, &()).await.ok()?;
+    let step = |name: &str| report.steps.iter().find(|step| step.name == name);
+    let (connection, hello) = (step("connection")?, step("initialize")?);
+    let line = match (connection.result, hello.result) {
+        (StepResult::Fail, _) => {
+            format!("{}; it is added all the same", connection.message)
+        }
+        (_, StepResult::Ok) => {
+            let tools = step("tools").map_or("", |step| step.message.as_str());
+            format!(
+                "answered initialize in {} ms: {}, {tools}",
+                hello.ms, hello.message
+            )
+        }
+        (_, _) => format!("it answers; initialize {}", hello.message),
+    };
+    Some(line.replace(char::is_control, " "))
+}
+
 /// `ctl refresh NAME`
 pub async fn refresh(ctl: &Ctl, account: &str) -> Outcome {
     let refreshed: Refreshed = ctl.client.post(&api::path::refresh(account), &()).await?;
