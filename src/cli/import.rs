@@ -6,7 +6,7 @@ use super::arguments::{AuthForm, ImportArgs, Origin, UpstreamAddArgs};
 use super::run::Context;
 use super::{local, start, upstream};
 use crate::config;
-use crate::ctl::{Fault, Format, Outcome, column};
+use crate::ctl::{self, Fault, Format, Outcome, column};
 use crate::import::{self, Candidate, Entry, Home, Known, Source, Unreadable, Verdict};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::nearest::nearest;
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, asked: ImportArgs) -> Outcome {
     if json {
         screen.json(&document(&found, &added));
     } else {
-        tell(context, &chosen, &added);
+        tell(context, &chosen, &added).await;
     }
     match (added.len(), failed) {
         (_, None) => Ok(0),
@@ -236,10 +236,13 @@ async fn add<'c>(context: &Context, chosen: &[&'c Candidate]) -> (Vec<&'c str>, 
     (added, failed)
 }
 
-fn tell(context: &Context, chosen: &[&Candidate], added: &[&str]) {
+async fn tell(context: &Context, chosen: &[&Candidate], added: &[&str]) {
     let screen = &context.ctl.screen;
     for name in added {
         screen.out(format!("{} Added {name}", screen.tick()));
+        if let Some(found) = ctl::found_upstream(&context.ctl, name).await {
+            screen.out(format!("  {found}"));
+        }
     }
     if let Some(first) = added.first() {
         screen.hint(format!("doorward login {first}"));

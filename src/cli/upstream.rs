@@ -28,7 +28,9 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             changed(context, name, &words).await?;
             let probes = added == Added::New && !asked.no_probe && !ctl.screen.format().is_json();
             if probes && context.running().await?.is_some() {
-                ctl::probe_upstream(ctl, name).await;
+                if let Some(found) = ctl::found_upstream(ctl, name).await {
+                    ctl.screen.say(format!("  {found}"));
+                }
             }
             match asked.auth {
                 _ if added == Added::Before => {}

@@ -28,7 +28,7 @@ pub use sessions::{
 pub use status::{StatusArguments, print_status, status};
 pub use table::{Column, column};
 pub use upstreams::{
-    list as list_upstreams, print_list, probe as probe_upstream, refresh, show as show_upstream,
+    found as found_upstream, list as list_upstreams, print_list, refresh, show as show_upstream,
     test as test_upstream,
 };
 

@@ -149,35 +149,31 @@ pub async fn test(ctl: &Ctl, account: &str) -> Outcome {
     Ok(report.problem.as_ref().map_or(0, exit))
 }
 
-/// Says what is found at the address of an upstream that was just added. That it is there and
-/// answers otherwise than expected is no failure of adding it.
-pub async fn probe(ctl: &Ctl, account: &str) {
-    let report: Result<TestReport, _> = ctl.client.post(&api::path::test(account), &()).await;
-    if let Ok(report) = report {
-        ctl.screen.say(format!("  {}", found(&report)));
-    }
+/// What is found at an upstream that was added just now, in one line; `None` where no daemon looks,
+/// or it does not say.
+pub async fn found(ctl: &Ctl, account: &str) -> Option<String> {
+    let path = api::path::test(account);
+    let report: TestReport = ctl.client.post(&path, &()).await.ok()?;
+    Some(summary(&report).replace(char::is_control, " "))
 }
 
-/// What a trial found, in one line.
-fn found(report: &TestReport) -> String {
-    let step = |name: &str| {
-        let step = report.steps.iter().find(|step| step.name == name);
-        step.map(|step| {
-            let message = step.message.replace(char::is_control, " ");
-            (step.result, message, step.ms)
-        })
+/// What a trial found, in one line. That the upstream is there and answers otherwise than expected
+/// is no failure of adding it.
+fn summary(report: &TestReport) -> String {
+    let step = |name: &str| report.steps.iter().find(|step| step.name == name);
+    let failed = step("connection").filter(|step| step.result == StepResult::Fail);
+    if let Some(connection) = failed {
+        return format!("{}; it is added all the same", connection.message);
+    }
+    let Some(hello) = step("initialize").or_else(|| step("stream")) else {
+        return "nothing was found out".to_owned();
     };
-    if let Some((StepResult::Fail, message, _)) = step("connection") {
-        return message;
+    if hello.result != StepResult::Ok {
+        return hello.message.trim_start_matches("not tried: ").to_owned();
     }
-    match step("initialize").or_else(|| step("stream")) {
-        Some((StepResult::Ok, message, ms)) => match step("tools") {
-            Some((StepResult::Ok, tools, _)) => format!("answered in {ms} ms: {message}, {tools}"),
-            _ => format!("answered in {ms} ms: {message}"),
-        },
-        Some((_, message, _)) => message.trim_start_matches("not tried: ").to_owned(),
-        None => "nothing was found out".to_owned(),
-    }
+    let tools = step("tools").filter(|step| step.result == StepResult::Ok);
+    let tools = tools.map_or_else(String::new, |step| format!(", {}", step.message));
+    format!("answered in {} ms: {}{tools}", hello.ms, hello.message)
 }
 
 /// `ctl refresh NAME`

@@ -71,6 +71,8 @@ export const programs = {
       variables: {
         OPENCODE_CONFIG_CONTENT: json({
           autoupdate: false, share: 'disabled', permission: 'allow',
+          // Five seconds are the usual ones, and the machine may be busy.
+          experimental: { mcp_timeout: 60_000 },
           provider: {
             standin: {
               npm: '@ai-sdk/openai-compatible', name: 'standin',

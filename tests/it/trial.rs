@@ -108,3 +108,35 @@ fn an_upstream_that_is_away_is_exit_code_8_and_an_unknown_one_5() {
     let (_, refused) = daemon.run(&["upstream", "test", "away"]);
     assert_eq!(refused["error"]["code"], "upstream_disabled");
 }
+
+#[test]
+fn what_is_imported_is_looked_at_and_added_all_the_same() {
+    let (_authority, upstream, daemon) = signed_in(&json!({}));
+    let away = Part::authorization_server(&json!({}));
+    let home = tempfile::tempdir().expect("a directory");
+    let servers = json!({"mcpServers": {
+        "there": {"url": format!("{}?as=another", upstream.url)},
+        "away": {"url": format!("{}/mcp", away.url)},
+    }});
+    drop(away);
+    std::fs::create_dir(home.path().join(".cursor")).expect("made");
+    std::fs::write(home.path().join(".cursor/mcp.json"), servers.to_string()).expect("written");
+    let mut import = daemon.command();
+    let import = import
+        .env("HOME", home.path())
+        .args(["upstream", "import", "--all"]);
+    let output = import.output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        told.contains("Added there\n  it wants a sign-in, as it should"),
+        "{told}"
+    );
+    let (_, after) = told.split_once("Added away\n  ").expect("added");
+    let line = after.lines().next().expect("a line");
+    assert!(line.ends_with("; it is added all the same"), "{line}");
+}
