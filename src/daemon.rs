@@ -132,7 +132,7 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
         warn!("{warning}");
     }
     let lock = if options.succeed {
-        handover::succeed(&paths, &mut given).await?
+        handover::succeed(&mut paths, &mut given).await?
     } else {
         given.locate(&mut paths);
         InstanceLock::acquire(&paths).map_err(paths_problem)?

@@ -30,17 +30,17 @@ pub(super) async fn run(context: &Context, command: ServiceCommand) -> Outcome {
         ServiceCommand::Start => {
             manager.installed()?;
             start_in_place(context, &manager).await?;
-            done(context, "doorward runs")
+            Ok(done(context, "doorward runs"))
         }
         ServiceCommand::Stop => {
             manager.installed()?;
             manager.tell(&manager.stop()).await?;
-            done(context, "doorward has stopped")
+            Ok(done(context, "doorward has stopped"))
         }
         ServiceCommand::Restart => {
             manager.installed()?;
             restart(context, &manager).await?;
-            done(context, "doorward has restarted")
+            Ok(done(context, "doorward has restarted"))
         }
         ServiceCommand::Status => status(context, &manager).await,
     }
@@ -155,10 +155,10 @@ async fn uninstall(context: &Context, manager: &Manager) -> Outcome {
     if manager.kind == Kind::Systemd {
         manager.tell(&systemd::reread()).await?;
     }
-    done(
+    Ok(done(
         context,
         "The service is gone; sign-ins and sessions are kept",
-    )
+    ))
 }
 
 /// Starts the service, in the place of a daemon that somebody started without it.
@@ -215,12 +215,12 @@ async fn status(context: &Context, manager: &Manager) -> Outcome {
     Ok(code)
 }
 
-fn done(context: &Context, said: &str) -> Outcome {
+fn done(context: &Context, said: &str) -> u8 {
     let screen = &context.ctl.screen;
     if screen.format().is_json() {
         screen.json(&json!({ "schema": "doorward/service-done/v1", "done": said }));
     } else {
         screen.out(format!("{} {said}", screen.tick()));
     }
-    Ok(0)
+    0
 }

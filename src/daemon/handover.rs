@@ -16,6 +16,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::sockets::{Given, Keeper};
 use super::{failed, paths_problem};
@@ -107,15 +108,18 @@ struct Legacy {
 
 /// Takes the place of the daemon that runs, or of none: its sockets come into `given`, and the lock
 /// as soon as it has let go of it, and of the store before that.
-pub(super) async fn succeed(paths: &Paths, given: &mut Given) -> Result<InstanceLock, Problem> {
+pub(super) async fn succeed(paths: &mut Paths, given: &mut Given) -> Result<InstanceLock, Problem> {
     let Some(legacy) = ask(paths).await? else {
         return InstanceLock::acquire(paths).map_err(paths_problem);
     };
     *given = legacy.given;
+    given.locate(paths);
     failpoint::here!("handover.taken");
+    // A thread of its own, which nobody has to wait for when this gives up.
+    let (done, turn) = oneshot::channel();
     let paths = paths.clone();
-    let waiting = tokio::task::spawn_blocking(move || InstanceLock::await_turn(&paths));
-    match tokio::time::timeout(legacy.patience, waiting).await {
+    std::thread::spawn(move || done.send(InstanceLock::await_turn(&paths)));
+    match tokio::time::timeout(legacy.patience, turn).await {
         Ok(Ok(lock)) => lock.map_err(paths_problem),
         Ok(Err(error)) => Err(failed("the lock", error)),
         Err(_) => Err(failed(

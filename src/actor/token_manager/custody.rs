@@ -133,7 +133,7 @@ impl TokenManager {
         Salvage::release(self.salvage.take());
         // A refresh never tells the slot: it goes on with a sign-in.
         self.slot.signed_in(identity_of(&grant));
-        self.stored = grant.refresh.clone();
+        self.stored.clone_from(&grant.refresh);
         self.grant = Some(grant);
         self.event(
             Event::SignedIn {
