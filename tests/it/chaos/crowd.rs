@@ -24,6 +24,21 @@ fn asked(variable: &str, otherwise: usize) -> usize {
     asked.map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
+/// A session. A disk that others keep busy may refuse one now and then.
+fn mint(daemon: &Daemon) -> String {
+    let mut told = Value::Null;
+    for _ in 0..10 {
+        let body = json!({"origin": "mint"});
+        let minted = daemon.try_control("POST", "/api/v1/sessions", &body);
+        told = minted.expect("it lives").json();
+        if let Some(credential) = told["credential"].as_str() {
+            return credential.to_owned();
+        }
+        assert_eq!(told["error"]["code"], "store_failed", "{told}");
+    }
+    panic!("{told}")
+}
+
 /// A stream of events from the upstream that works, in a session of its own there.
 fn stream(daemon: &Daemon, credential: &str) -> TcpStream {
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -75,14 +90,7 @@ fn storm_many_sessions_and_streams_beside_an_account_in_outage() {
     );
     let (authority, upstream, other, daemon) = two_upstreams(&config);
     let started = memory(&daemon);
-    let credentials: Vec<String> = (0..sessions)
-        .map(|_| {
-            let body = json!({"origin": "mint"});
-            let minted = daemon.try_control("POST", "/api/v1/sessions", &body);
-            let minted = minted.expect("it lives").json();
-            minted["credential"].as_str().expect("a text").to_owned()
-        })
-        .collect();
+    let credentials: Vec<String> = (0..sessions).map(|_| mint(&daemon)).collect();
     let minted = memory(&daemon);
     let mut open: Vec<_> = credentials[..streams]
         .iter()

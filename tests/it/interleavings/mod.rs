@@ -16,7 +16,12 @@ mod slot;
 /// Runs `scene` in every order with at most three switches where none was needed; few defects take
 /// more than two (Musuvathi and Qadeer, Iterative context bounding, PLDI 2007).
 fn every_order(scene: impl Fn() + Send + Sync + 'static) {
+    orders(3, scene);
+}
+
+/// The same with at most `switches`, for scenes of which there are too many otherwise.
+fn orders(switches: usize, scene: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(switches);
     builder.check(scene);
 }

@@ -10,8 +10,8 @@ use doorward::model::token::Credential;
 use loom::future::block_on;
 use loom::thread;
 
-use super::every_order;
 use super::slot::{Published, Slot};
+use super::{every_order, orders};
 
 fn credential(generation: u64) -> Published {
     let credential = Credential {
@@ -39,7 +39,7 @@ async fn obtained(slot: &Slot, other_than: u64) -> u64 {
 
 #[test]
 fn storm_every_order_of_a_publication_wakes_who_waits() {
-    every_order(|| {
+    orders(2, || {
         let slot = Arc::new(Slot::default());
         slot.publish(credential(1));
         let waiters = [(); 2].map(|()| {
