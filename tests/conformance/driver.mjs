@@ -67,7 +67,9 @@ function auth() {
 
 function toml(value) {
   if (typeof value !== 'object') return JSON.stringify(value);
-  const pairs = Object.entries(value).map(([name, inner]) => `${name} = ${toml(inner)}`);
+  // The stable line does not name everything that the newer one does.
+  const pairs = Object.entries(value).filter(([, inner]) => inner !== undefined)
+    .map(([name, inner]) => `${name} = ${toml(inner)}`);
   return `{ ${pairs.join(', ')} }`;
 }
 

@@ -140,3 +140,29 @@ fn what_is_imported_is_looked_at_and_added_all_the_same() {
     let line = after.lines().next().expect("a line");
     assert!(line.ends_with("; it is added all the same"), "{line}");
 }
+
+/// One of the older transport is recognised, and tried as what it is once the config says so.
+#[test]
+fn a_server_of_the_older_transport_is_recognised() {
+    let server = Part::python_server(&json!({"transport": "sse"}));
+    let daemon = Daemon::start();
+    let config = |transport: &str| {
+        let text = format!(
+            "[store]\nkind = \"file\"\n[upstreams.ev]\nurl = \"{}\"\n{transport}",
+            server.url
+        );
+        std::fs::write(daemon.state().join("config.toml"), text).expect("written");
+        assert_eq!(daemon.run(&["ctl", "reload"]).0, 0);
+    };
+    config("");
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    assert_eq!(code, 8, "{report}");
+    let problem = report["problem"].to_string();
+    assert!(problem.contains("HTTP+SSE"), "{problem}");
+    assert!(problem.contains("transport = \\\"sse\\\""), "{problem}");
+    config("transport = \"sse\"\n");
+    daemon.sign_in(&server, "ev");
+    let (code, report) = daemon.run(&["upstream", "test", "ev"]);
+    let told = "sign-in ok, connection ok, stream ok, tools skip";
+    assert_eq!((code, results(&report).as_str()), (0, told), "{report}");
+}

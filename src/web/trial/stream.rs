@@ -52,7 +52,10 @@ impl Trial {
             return None;
         }
         let asked = self.send(Method::GET, None, None, None).await.ok()?;
-        begins(&asked).then(|| {
+        // One that is asked without a credential tells by what it takes at all.
+        let gets_only = reply.status == StatusCode::METHOD_NOT_ALLOWED
+            && asked.status == StatusCode::UNAUTHORIZED;
+        (begins(&asked) || gets_only).then(|| {
             self.problem(Code::UpstreamUnreachable)
                 .because("it speaks the HTTP+SSE transport of MCP 2024-11-05")
                 .next_step("set `transport = \"sse\"` of this upstream in the config")
