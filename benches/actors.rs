@@ -20,12 +20,12 @@ use doorward::ledger::{CredentialSource, Ledger, SessionCell};
 use doorward::model::fault::RefreshFailure;
 use doorward::model::id::AccountRef;
 use doorward::model::record::{ClientRecord, EndedBy, GrantRecord};
-use doorward::model::secret::{AccessToken, RefreshToken};
+use doorward::model::secret::{AccessToken, Assertion, RefreshToken};
 use doorward::model::time::Timestamp;
-use doorward::model::token::NewTokens;
+use doorward::model::token::{NewTokens, TokenKind};
 use doorward::oauth::{
-    Authority, Discovered, DiscoveryFailure, Exchange, OwnGrant, Provider, RegistrationFailure,
-    Revocation,
+    Authority, DeviceAsk, DeviceFault, DeviceLogin, Discovered, DiscoveryFailure, Exchange,
+    OwnGrant, Polled, Provider, RegistrationFailure, Revocation, TokenExchange,
 };
 use doorward::store::Store;
 use futures_util::FutureExt;
@@ -67,6 +67,17 @@ impl Authority for Prompted {
         Box::pin(std::future::pending())
     }
 
+    fn device_code(
+        &self,
+        _: DeviceAsk,
+    ) -> LocalBoxFuture<'static, Result<DeviceLogin, DeviceFault>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn poll_device(&self, _: &DeviceLogin) -> LocalBoxFuture<'static, Polled> {
+        Box::pin(std::future::pending())
+    }
+
     fn refresh(
         &self,
         _: &GrantRecord,
@@ -74,6 +85,13 @@ impl Authority for Prompted {
         let (answer, answered) = oneshot::channel();
         self.0.send(answer).expect("the benchmark listens");
         Box::pin(async move { Ok(answered.await.expect("the benchmark answers")) })
+    }
+
+    fn exchange_token(
+        &self,
+        _: TokenExchange,
+    ) -> LocalBoxFuture<'static, Result<Assertion, RefreshFailure>> {
+        Box::pin(std::future::pending())
     }
 
     fn own_token(&self, _: OwnGrant) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
@@ -176,6 +194,7 @@ impl Bench {
             let began = now();
             let sent = answer.send(NewTokens {
                 access: AccessToken::new("a".repeat(900)),
+                kind: TokenKind::Bearer,
                 expires_in: Some(LIFE),
                 refresh: Some(RefreshToken::new("r".repeat(60))),
                 scopes: None,

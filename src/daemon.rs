@@ -231,7 +231,7 @@ impl Running {
             ledger: Arc::clone(&ledger),
             store,
             config: Arc::clone(&config),
-            authority: authority::factory(Arc::clone(&clock)),
+            authority: authority::factory(Arc::clone(&clock), Arc::clone(&random)),
             pending: Arc::new(PendingLogins::default()),
             origin: format!("http://{local}").into(),
         };

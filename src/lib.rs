@@ -7,7 +7,7 @@
 //! [`actor`] (who changes it), [`web`] (how a request passes), [`daemon`] (how it is wired).
 //!
 //! Modules import downwards only: `model` and `egress` know nothing of the others; `clock`, `paths`, `process`,
-//! `http`, `transport`, `api`, `config`, `project`, `store` and `oauth` know `model`; `ledger` and
+//! `http`, `jose`, `transport`, `api`, `config`, `project`, `store` and `oauth` know `model`; `ledger` and
 //! `credential` know those;
 //! `actor` knows the ledger; `web`, `ctl` and `run` are the edges; `daemon`, `demo` and `cli` wire it all.
 //! `tests/it/layers.rs` fails on a breach.
@@ -30,6 +30,7 @@ pub mod failpoint;
 pub mod fuzz;
 pub mod http;
 pub mod import;
+pub mod jose;
 pub mod ledger;
 pub mod model;
 pub mod oauth;

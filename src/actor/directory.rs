@@ -405,6 +405,9 @@ impl CredentialSource for Directory {
             let begin = || BeginLogin(LoginOptions::default());
             match directory.send(&account, begin).await.ok()?.ok()? {
                 LoginStarted::Pending { url, .. } => Some(url),
+                LoginStarted::Device {
+                    page, full_page, ..
+                } => Some(full_page.unwrap_or(page)),
                 LoginStarted::AlreadySignedIn(_) => None,
             }
         })

@@ -6,7 +6,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::RefreshFailure;
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
-use crate::oauth::{CallbackFault, DiscoveryFault, RegistrationFailure};
+use crate::oauth::{CallbackFault, DeviceFault, DiscoveryFault, RegistrationFailure};
 
 use super::account::AccountStatus;
 
@@ -19,6 +19,8 @@ pub struct LoginOptions {
     pub add_scopes: Vec<String>,
     /// Even if the account is signed in.
     pub force: bool,
+    /// With a code that the person enters on another device.
+    pub device: bool,
     /// How long the person may take; the configured window where absent.
     pub window: Option<Duration>,
 }
@@ -34,6 +36,21 @@ pub enum LoginStarted {
         url: String,
         /// Where that leads: for a browser that cannot reach this machine.
         authorize_url: String,
+        /// When it is over.
+        expires: Timestamp,
+        /// The host at which the person signs in.
+        host: String,
+        /// The issuer of the sign-in before, where it was another one.
+        moved_from: Option<String>,
+    },
+    /// Waiting for a person at another device.
+    Device {
+        /// What they type there.
+        user_code: String,
+        /// Into this page.
+        page: String,
+        /// The page with the code in it, where there is one.
+        full_page: Option<String>,
         /// When it is over.
         expires: Timestamp,
         /// The host at which the person signs in.
@@ -74,6 +91,9 @@ pub enum LoginFault {
     /// The authorization server does not register us.
     #[error(transparent)]
     Registration(#[from] RegistrationFailure),
+    /// There is no code for another device.
+    #[error(transparent)]
+    Device(#[from] DeviceFault),
     /// The browser came back with something that cannot be accepted.
     #[error(transparent)]
     Callback(#[from] CallbackFault),
@@ -108,6 +128,9 @@ impl LoginFault {
                     .with("issuer", issuer)
                     .because(failure)
             }
+            Self::Device(DeviceFault::NotOffered { issuer }) => {
+                problem(Code::DeviceNotOffered).with("issuer", issuer)
+            }
             Self::Callback(CallbackFault::State | CallbackFault::Malformed) => {
                 problem(Code::LoginState)
             }
@@ -121,6 +144,7 @@ impl LoginFault {
                 problem(Code::LoginTimeout).because("its window passed")
             }
             Self::Setting(_)
+            | Self::Device(DeviceFault::Failed(_) | DeviceFault::Malformed(_))
             | Self::Callback(CallbackFault::Denied { .. })
             | Self::Exchange(_)
             | Self::Store(_)

@@ -22,7 +22,9 @@ use crate::store::{Store, StoreError};
 
 pub mod account;
 mod death;
+mod device;
 pub mod directory;
+mod finish;
 pub mod login;
 pub mod pending;
 pub mod session;

@@ -1,56 +1,60 @@
 //! The part of a token manager that signs a person in. One sign-in an account is under way at a
 //! time; whoever asks for one meanwhile gets the same link (protocol.md OC-51).
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
+use url::Url;
 
 use crate::clock::random_u64;
 use crate::config::{Config, Oauth, Redirect, Register, Resource, Upstream};
-use crate::credential::source;
+use crate::credential::client;
 use crate::failpoint;
 use crate::model::secret::TokenDigest;
 use crate::oauth::{
-    Callback, CallbackFault, ClientChoice, ClientPlan, Discovered, Legacy, PendingLogin, Pins,
-    Provider, ResourceMatch, ResourcePlan, Start, check_callback, choose, scope,
+    ClientChoice, ClientPlan, DeviceAsk, DeviceLogin, Discovered, Legacy, LoginFacts, PendingLogin,
+    Pins, Provider, ResourceMatch, ResourcePlan, Start, choose, scope,
 };
 
 use super::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 use super::pending::PendingEntry;
 use super::token_manager::TokenManager;
-use super::{AwaitLogin, BeginLogin, FinishLogin};
+use super::{AwaitLogin, BeginLogin};
 
 /// What is known of the sign-in of one account.
 #[derive(Default)]
 pub(super) struct SignIn {
-    pending: Option<PendingLogin>,
-    link: Option<LoginStarted>,
+    pub(super) pending: Option<PendingLogin>,
+    /// The same, on another device.
+    pub(super) device: Option<DeviceLogin>,
+    pub(super) link: Option<LoginStarted>,
     /// Discovery or registration is running; these wait for the link.
     starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
     watchers: Vec<oneshot::Sender<LoginOutcome>>,
-    last: Option<LoginOutcome>,
+    pub(super) last: Option<LoginOutcome>,
     /// How the authorization server was found, a line a step.
     pub(super) trail: Vec<String>,
     /// Who issued the latest sign-in, also after it was lost.
     pub(super) issuer: Option<String>,
     timer: Option<SpawnHandle>,
     /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
-    given_up: u64,
+    pub(super) given_up: u64,
 }
 
 impl TokenManager {
     /// Gives up a sign-in that is under way.
     pub(super) fn abandon_sign_in(&mut self) {
         self.sign_in.given_up += 1;
-        if self.sign_in.pending.take().is_some() {
+        let in_browser = self.sign_in.pending.take().is_some();
+        let elsewhere = self.sign_in.device.take().is_some();
+        if in_browser || elsewhere {
             self.conclude(LoginOutcome::Failed(LoginFault::Abandoned));
         }
     }
 
-    fn conclude(&mut self, outcome: LoginOutcome) {
+    pub(super) fn conclude(&mut self, outcome: LoginOutcome) {
         self.sign_in.link = None;
         self.deps.pending.forget(&self.account);
         if let LoginOutcome::Failed(fault) = &outcome {
@@ -72,6 +76,11 @@ impl TokenManager {
             return self.started_or(Err(LoginFault::NotOauth), ctx);
         };
         let mut provider = self.provider(&config, &upstream, oauth, &options);
+        let on_device = options.device;
+        if on_device {
+            // Nobody is sent anywhere: a client of its own, where one is registered.
+            provider.redirect_uri.clear();
+        }
         let window = options.window.unwrap_or(config.login.window);
         // A step-up adds to what there is: OC-53.
         let mut more = options.add_scopes.clone();
@@ -81,13 +90,13 @@ impl TokenManager {
         }
         let (deps, account) = (self.deps.clone(), self.account.clone());
         let authority = std::rc::Rc::clone(&self.authority);
-        let place = upstream.auth.secret().cloned();
+        let source = oauth.proof.clone();
         let find = async move {
-            if let (Some(place), ClientPlan::Configured { client_secret, .. }) =
-                (place, &mut provider.client)
+            if let (Some(source), ClientPlan::Configured { proof: place, .. }) =
+                (source, &mut provider.client)
             {
-                let secret = source::read(&place, &deps.store).await;
-                *client_secret = Some(secret.map_err(|e| LoginFault::Setting(e.to_string()))?);
+                let read = client::proof(&source, &deps.store).await;
+                *place = Some(read.map_err(|e| LoginFault::Setting(e.to_string()))?);
             }
             let stored = deps.store.clients().await.map_err(store_fault)?;
             let known: Vec<String> = stored.iter().map(|client| client.issuer.clone()).collect();
@@ -102,6 +111,10 @@ impl TokenManager {
                             tried: tried.join(", "),
                         }
                     })?;
+            if on_device {
+                // Before anything is registered for it.
+                DeviceAsk::endpoint(&discovered)?;
+            }
             let scopes = scope::select(&provider, &discovered, &more);
             let now = deps.clock.now();
             let client = match choose(&provider, &discovered, &stored, now)? {
@@ -123,9 +136,15 @@ impl TokenManager {
                 scopes,
                 window,
             };
+            if on_device {
+                let facts = LoginFacts::new(&provider, &discovered, start, now);
+                let ask = DeviceAsk::new(facts, &discovered)?;
+                let login = authority.device_code(ask).await?;
+                return Ok((Begun::OnDevice(login), trail));
+            }
             let login = PendingLogin::begin(&provider, &discovered, start, now, &*deps.random)
                 .map_err(|fault| LoginFault::Setting(fault.to_string()))?;
-            Ok((login, trail))
+            Ok((Begun::InBrowser(login), trail))
         };
         ctx.spawn(
             find.into_actor(self)
@@ -135,12 +154,15 @@ impl TokenManager {
 
     fn started_or(
         &mut self,
-        found: Result<(PendingLogin, Vec<String>), LoginFault>,
+        found: Result<(Begun, Vec<String>), LoginFault>,
         ctx: &mut Context<Self>,
     ) {
         let answer = found.map(|(login, trail)| {
             self.sign_in.trail = trail;
-            self.offer(login, ctx)
+            match login {
+                Begun::InBrowser(login) => self.offer(login, ctx),
+                Begun::OnDevice(login) => self.offer_device(login, ctx),
+            }
         });
         for starter in self.sign_in.starters.take().unwrap_or_default() {
             let _ = starter.send(answer.clone());
@@ -173,10 +195,7 @@ impl TokenManager {
         }
         let url = format!("{base}/login/{}?t={ticket}", self.account);
         let authorize = login.url();
-        let host = authorize.host_str().unwrap_or_default();
-        let host = authorize
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host = host_of(authorize);
         let former = self.sign_in.issuer.clone();
         let started = LoginStarted::Pending {
             url,
@@ -251,7 +270,7 @@ impl TokenManager {
         provider.client = match (&oauth.client_id, oauth.register) {
             (Some(client_id), _) => ClientPlan::Configured {
                 client_id: client_id.clone(),
-                client_secret: None,
+                proof: None,
                 auth: oauth.client_auth,
             },
             (None, Register::Never | Register::Document) => ClientPlan::Never,
@@ -283,7 +302,24 @@ impl TokenManager {
     }
 }
 
-fn store_fault(error: crate::store::StoreError) -> LoginFault {
+/// A sign-in that was begun.
+enum Begun {
+    /// The browser comes back.
+    InBrowser(PendingLogin),
+    /// We ask until it is done.
+    OnDevice(DeviceLogin),
+}
+
+/// Where the person signs in.
+pub(super) fn host_of(page: &Url) -> String {
+    let host = page.host_str().unwrap_or_default();
+    match page.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+pub(super) fn store_fault(error: crate::store::StoreError) -> LoginFault {
     LoginFault::Store(error.to_string())
 }
 
@@ -293,6 +329,10 @@ impl Handler<BeginLogin> for TokenManager {
     fn handle(&mut self, BeginLogin(options): BeginLogin, ctx: &mut Self::Context) -> Self::Result {
         if !self.is_oauth() {
             return Box::pin(async { Err(LoginFault::NotOauth) });
+        }
+        // Whoever wants the code for another device cannot use the browser on this one.
+        if options.device && self.sign_in.pending.is_some() {
+            self.abandon_sign_in();
         }
         if let Some(link) = self.sign_in.link.clone() {
             return Box::pin(async move { Ok(link) });
@@ -331,69 +371,5 @@ impl Handler<AwaitLogin> for TokenManager {
                 .await
                 .unwrap_or(LoginOutcome::Failed(LoginFault::Abandoned))
         })
-    }
-}
-
-impl Handler<FinishLogin> for TokenManager {
-    type Result = ResponseActFuture<Self, LoginOutcome>;
-
-    fn handle(&mut self, FinishLogin(query): FinishLogin, _: &mut Self::Context) -> Self::Result {
-        let callback = Callback::parse(&query);
-        let now = self.deps.clock.now();
-        let exchange = match check_callback(&mut self.sign_in.pending, callback, now) {
-            Ok(exchange) => exchange,
-            Err(fault) => {
-                let outcome = LoginOutcome::Failed(fault.clone().into());
-                if fault != CallbackFault::State {
-                    self.conclude(outcome.clone());
-                }
-                return Box::pin(actix::fut::ready(outcome));
-            }
-        };
-        let facts = exchange.facts.clone();
-        let given_up = self.sign_in.given_up;
-        let call = self.authority.exchange(exchange);
-        let store = self.deps.store.clone();
-        let work = call.into_actor(self).then(move |result, act, _| {
-            // Only now: a refresh may have published another generation meanwhile.
-            let generation = act.machine.generation().next();
-            let wanted = act.sign_in.given_up == given_up;
-            let authority = Rc::clone(&act.authority);
-            let save = async move {
-                failpoint::here!("sign-in.answer");
-                let tokens = result?;
-                let grant = facts.grant(&tokens, generation);
-                if !wanted {
-                    // Somebody signed out meanwhile: nobody may go on holding what this brought.
-                    authority.revoke(&grant, Some(&tokens.access)).await;
-                    return Err(LoginFault::Abandoned);
-                }
-                store.put_grant(grant.clone()).await.map_err(store_fault)?;
-                failpoint::here!("sign-in.committed");
-                store.check_key().await.map_err(store_fault)?;
-                Ok::<_, LoginFault>((grant, tokens.access))
-            };
-            save.into_actor(act)
-        });
-        Box::pin(work.map(|saved, act, ctx| {
-            let outcome = match saved {
-                Ok((mut grant, access)) => {
-                    failpoint::here!("sign-in.publish");
-                    info!(account = %act.account, "signed in");
-                    grant.generation = act.machine.generation().next();
-                    act.sign_in.issuer = Some(grant.issuer.clone());
-                    act.take_grant(grant.clone(), access, ctx);
-                    // Once more: a refresh of the former grant, or its end, may have been written
-                    // between the first time and this moment, from which on it counts no more.
-                    let store = act.deps.store.clone();
-                    act.beside(async move { store.put_grant(grant).await }, ctx);
-                    failpoint::here!("sign-in.published");
-                    LoginOutcome::Succeeded(Box::new(act.status()))
-                }
-                Err(fault) => LoginOutcome::Failed(fault),
-            };
-            act.conclude(outcome.clone());
-            outcome
-        }))
     }
 }

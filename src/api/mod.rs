@@ -2,6 +2,7 @@
 //! commands. Answers are the documents that `-o json` prints; fields are added, never removed or
 //! given another meaning.
 
+mod device;
 mod handed;
 mod moment;
 mod requests;
@@ -12,6 +13,7 @@ mod upstreams;
 
 use serde::{Deserialize, Serialize};
 
+pub use device::*;
 pub use handed::*;
 pub use moment::Moment;
 pub use requests::*;

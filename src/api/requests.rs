@@ -189,6 +189,9 @@ pub struct StartLogin {
     /// Whether the person will paste the address that the browser is sent back to.
     #[serde(default)]
     pub paste: bool,
+    /// Whether the person will enter a code on another device.
+    #[serde(default)]
+    pub device: bool,
 }
 
 /// `doorward/login-started/v1`
@@ -214,6 +217,9 @@ pub struct LoginStarted {
     /// The provider's page itself, for who will paste where it leads to.
     #[serde(default)]
     pub authorize_url: Option<String>,
+    /// What to enter on another device, for a sign-in there; `url` is `null` then.
+    #[serde(default)]
+    pub device: Option<super::DeviceCode>,
 }
 
 impl LoginStarted {
@@ -228,6 +234,16 @@ impl LoginStarted {
             host: None,
             moved_from: None,
             authorize_url: None,
+            device: None,
+        }
+    }
+
+    /// The document of a sign-in on another device.
+    pub fn on_device(code: super::DeviceCode, expires_at: Moment) -> Self {
+        Self {
+            url: None,
+            device: Some(code),
+            ..Self::at(String::new(), expires_at, None)
         }
     }
 
@@ -242,6 +258,7 @@ impl LoginStarted {
             host: None,
             moved_from: None,
             authorize_url: None,
+            device: None,
         }
     }
 }
@@ -351,9 +368,15 @@ pub struct AddUpstream {
     /// What people call it.
     #[serde(default)]
     pub label: Option<String>,
-    /// `oauth`, `none`, `static` or `passthrough`; without it `oauth`.
+    /// `oauth`, `none`, `static`, `client_credentials` or `passthrough`; without it `oauth`.
     #[serde(default)]
     pub auth: Option<String>,
+    /// The client, where it is registered already.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// Whether that client signs with a key.
+    #[serde(default)]
+    pub signs: bool,
     /// The scopes to ask for.
     #[serde(default)]
     pub scopes: Vec<String>,

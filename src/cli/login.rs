@@ -44,6 +44,7 @@ async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome 
             add_scopes: asked.add_scopes,
             window_s: asked.wait.map(|wait| wait.as_secs()),
             paste: asked.paste,
+            device: asked.device,
         },
         no_browser: asked.no_browser,
     };
@@ -134,6 +135,8 @@ async fn known_or_added(
         name: name.clone(),
         url: url.to_owned(),
         auth: AuthForm::Oauth,
+        client_id: None,
+        signs: false,
         headers: Vec::new(),
         label: None,
         scopes: Vec::new(),

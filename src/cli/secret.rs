@@ -1,7 +1,7 @@
 //! `upstream set-secret`: reads a secret from standard input, without showing it on a terminal,
 //! and hands it to the daemon.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use http::Method;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -12,6 +12,9 @@ use super::start;
 use crate::api::{self, SetSecret};
 use crate::ctl::{Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
+
+/// At most this much of a key is read.
+const KEY_LIMIT: u64 = 32 * 1024;
 
 pub(super) async fn set(context: &Context, name: &str) -> Outcome {
     // Only a daemon can open the store.
@@ -53,6 +56,11 @@ fn read(name: &str) -> Result<Zeroizing<String>, Fault> {
         let _ = writeln!(io::stderr().lock());
     }
     read.map_err(|error| failed(format!("it cannot be read: {error}")))?;
+    if line.starts_with("-----BEGIN ") {
+        // A key in PEM has many lines.
+        let rest = stdin.lock().take(KEY_LIMIT).read_to_string(&mut line);
+        rest.map_err(|error| failed(format!("it cannot be read: {error}")))?;
+    }
     let secret = line.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err(failed("nothing was typed".to_owned()));

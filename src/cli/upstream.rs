@@ -28,8 +28,13 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             changed(context, name, &words).await?;
             match asked.auth {
                 _ if added == Added::Before => {}
+                AuthForm::Oauth if asked.signs => {
+                    let set = format!("doorward upstream set-secret {name} < KEY.pem");
+                    ctl.screen
+                        .hint(format!("{set}, then: doorward login {name}"));
+                }
                 AuthForm::Oauth => ctl.screen.hint(format!("doorward login {name}")),
-                AuthForm::Static => {
+                AuthForm::Static | AuthForm::ClientCredentials => {
                     ctl.screen
                         .hint(format!("doorward upstream set-secret {name}"));
                 }
@@ -138,6 +143,7 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
         AuthForm::Oauth => None,
         AuthForm::None => Some("none".to_owned()),
         AuthForm::Static => Some("static".to_owned()),
+        AuthForm::ClientCredentials => Some("client_credentials".to_owned()),
         AuthForm::Passthrough => Some("passthrough".to_owned()),
     };
     if let Some(status) = context.running().await? {
@@ -150,6 +156,8 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
             url: asked.url.clone(),
             label: asked.label.clone(),
             auth,
+            client_id: asked.client_id.clone(),
+            signs: asked.signs,
             scopes: asked.scopes.clone(),
             headers,
             allow_http: asked.allow_http,
@@ -206,12 +214,32 @@ fn settings(asked: &UpstreamAddArgs, headers: &[(String, String)]) -> Vec<(&'sta
             place.insert("keyring", asked.name.as_str().into());
             auth.insert("secret", place.into());
         }
-        AuthForm::Oauth if asked.scopes.is_empty() => {}
+        AuthForm::Oauth if asked.scopes.is_empty() && asked.client_id.is_none() => {}
         AuthForm::Oauth => {
             auth.insert("kind", "oauth".into());
-            let scopes: toml_edit::Array = asked.scopes.iter().collect();
-            auth.insert("scopes", scopes.into());
         }
+        AuthForm::ClientCredentials => {
+            auth.insert("kind", "client_credentials".into());
+        }
+    }
+    if let Some(id) = &asked.client_id {
+        auth.insert("client_id", id.into());
+    }
+    if asked.signs || asked.auth == AuthForm::ClientCredentials {
+        let mut place = InlineTable::new();
+        place.insert("keyring", asked.name.as_str().into());
+        let key = if asked.signs {
+            "private_key"
+        } else {
+            "client_secret"
+        };
+        auth.insert(key, place.into());
+    }
+    if matches!(asked.auth, AuthForm::Oauth | AuthForm::ClientCredentials)
+        && !asked.scopes.is_empty()
+    {
+        let scopes: toml_edit::Array = asked.scopes.iter().collect();
+        auth.insert("scopes", scopes.into());
     }
     if !auth.is_empty() {
         settings.push(("auth", auth.into()));

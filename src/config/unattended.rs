@@ -24,6 +24,29 @@ pub enum SecretSource {
     Command(Vec<String>),
 }
 
+/// What a client of the configuration proves itself with, and where that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProofSource {
+    /// A secret that the server knows as well.
+    Secret(SecretSource),
+    /// A private key in PEM.
+    Key {
+        /// Where it is.
+        place: SecretSource,
+        /// What the server calls its public half (`kid`).
+        id: Option<String>,
+    },
+}
+
+impl ProofSource {
+    /// Where it is.
+    pub fn place(&self) -> &SecretSource {
+        match self {
+            Self::Secret(place) | Self::Key { place, .. } => place,
+        }
+    }
+}
+
 /// `kind = "static"`: a secret that was made elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Static {
@@ -85,7 +108,38 @@ pub enum ExecOutput {
     ExecCredential,
 }
 
-/// `kind = "client_credentials"` (RFC 6749 §4.4): doorward is the one who signs in.
+/// What a token is asked for with, where no person signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// `kind = "client_credentials"` (RFC 6749 §4.4): doorward is the one who signs in.
+    Client,
+    /// `kind = "jwt_bearer"` (RFC 7523 §2.1): an assertion is presented, such as the token that a
+    /// platform gives to each workload. Where it is.
+    Assertion(SecretSource),
+    /// `kind = "token_exchange"` (RFC 8693): the assertion is had from an identity provider.
+    Exchange(Box<IdentityProvider>),
+}
+
+/// `idp` of `kind = "token_exchange"`: who exchanges a token for an assertion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityProvider {
+    /// Its token endpoint.
+    pub token_endpoint: Url,
+    /// Its name, which is what a private key's statements are addressed to.
+    pub issuer: Option<Url>,
+    /// The client there.
+    pub client_id: String,
+    /// What that client proves itself with.
+    pub proof: Option<ProofSource>,
+    /// How; `None`: the usual way for the proof.
+    pub client_auth: Option<ClientAuth>,
+    /// Where the token is that is exchanged.
+    pub subject: SecretSource,
+    /// What kind of token it is (RFC 8693 §3).
+    pub subject_type: String,
+}
+
+/// The kinds in which doorward itself asks for tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// The token endpoint; without one it is discovered.
@@ -94,8 +148,10 @@ pub struct ClientCredentials {
     pub issuer: Option<Url>,
     /// The client identity.
     pub client_id: String,
-    /// Where its secret is.
-    pub client_secret: SecretSource,
+    /// What a token is asked for with.
+    pub grounds: Grounds,
+    /// What the client proves itself with.
+    pub proof: Option<ProofSource>,
     /// How the client proves itself; `None`: as the server offers.
     pub client_auth: Option<ClientAuth>,
     /// The scopes to ask for.

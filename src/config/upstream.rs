@@ -8,7 +8,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::{ClientCredentials, Exec, Passthrough, Proxy, SecretSource, Static};
+use super::{
+    ClientCredentials, Exec, Grounds, Passthrough, ProofSource, Proxy, SecretSource, Static,
+};
 use crate::model::id::{AccountName, AccountRef, UpstreamName};
 use crate::model::record::ClientAuth;
 
@@ -138,7 +140,11 @@ impl Auth {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Oauth(_) => "oauth",
-            Self::ClientCredentials(_) => "client_credentials",
+            Self::ClientCredentials(client) => match client.grounds {
+                Grounds::Client => "client_credentials",
+                Grounds::Assertion(_) => "jwt_bearer",
+                Grounds::Exchange(_) => "token_exchange",
+            },
             Self::Static(_) => "static",
             Self::Exec(_) => "exec",
             Self::Passthrough(_) => "passthrough",
@@ -154,8 +160,13 @@ impl Auth {
     /// The place of the secret that it is used with, where there is one.
     pub fn secret(&self) -> Option<&SecretSource> {
         match self {
-            Self::Oauth(oauth) => oauth.client_secret.as_ref(),
-            Self::ClientCredentials(client) => Some(&client.client_secret),
+            Self::Oauth(oauth) => oauth.proof.as_ref().map(ProofSource::place),
+            Self::ClientCredentials(client) => match (&client.proof, &client.grounds) {
+                (Some(proof), _) => Some(proof.place()),
+                (None, Grounds::Assertion(place)) => Some(place),
+                (None, Grounds::Exchange(idp)) => Some(&idp.subject),
+                (None, Grounds::Client) => None,
+            },
             Self::Static(stored) => Some(&stored.secret),
             Self::Exec(_) | Self::Passthrough(_) | Self::None => None,
         }
@@ -181,8 +192,8 @@ pub struct Oauth {
     pub resource: Resource,
     /// The client identity; without one, doorward registers.
     pub client_id: Option<String>,
-    /// Where its secret is.
-    pub client_secret: Option<SecretSource>,
+    /// What that client proves itself with.
+    pub proof: Option<ProofSource>,
     /// How the client proves itself; `None`: as the server offers.
     pub client_auth: Option<ClientAuth>,
     /// The URL of a client metadata document, which is the client's id at servers that fetch it.
@@ -201,6 +212,8 @@ pub struct Oauth {
     pub extra_authorize: BTreeMap<String, String>,
     /// A path on the upstream's origin whose 401 tells where the metadata is.
     pub probe_path: Option<String>,
+    /// Whether people sign in on another device, unless they ask for another way.
+    pub prefer_device_flow: bool,
     /// Whether an upstream without any metadata is taken for one of the 2025-03-26 revision.
     pub legacy_2025_03_26: bool,
 }

@@ -2,6 +2,7 @@
 //! commands that print a token. Everything is bounded in time and size, and nothing here can ask
 //! anybody a question.
 
+pub mod client;
 pub mod command;
 pub mod output;
 pub mod source;

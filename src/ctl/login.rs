@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::browser::{self, Opened};
-use super::{Color, Ctl, Fault, Outcome, paste};
+use super::{Color, Ctl, Fault, Outcome, device, paste};
 use crate::api::{
     self, Account, LoggedOut, LoginProgress, LoginStarted, LoginState, Logout, Moment,
     ProviderRevocation, StartLogin, Upstreams,
@@ -45,6 +45,13 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
             ),
         });
         return Ok(0);
+    }
+    if let Some(code) = &started.device {
+        if !announced(ctl, arguments, &started)? {
+            return Err(Fault::Declined);
+        }
+        device::invite(ctl, &arguments.account, code, started.expires_at);
+        return finish(ctl, arguments, &outcome(ctl, &path).await?);
     }
     let url = started.url.as_deref().ok_or_else(|| {
         Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")

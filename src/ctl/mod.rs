@@ -4,6 +4,7 @@
 pub mod browser;
 mod client;
 mod daemon;
+mod device;
 mod login;
 mod paste;
 mod screen;

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::actor::AuthorityFactory;
-use crate::clock::Clock;
+use crate::clock::{Clock, Random};
 use crate::config::Upstream;
 use crate::egress::Egress;
 use crate::http::{OwnClient, Timeouts, TlsSettings, client_config};
 use crate::oauth::{Authority, OauthAuthority};
 
-pub(super) fn factory(clock: Arc<dyn Clock>) -> AuthorityFactory {
+pub(super) fn factory(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> AuthorityFactory {
     let platform = client_config(&TlsSettings::default());
     Arc::new(move |upstream: Option<&Upstream>| {
         let own = upstream.map(|upstream| TlsSettings {
@@ -28,6 +28,7 @@ pub(super) fn factory(clock: Arc<dyn Clock>) -> AuthorityFactory {
         };
         let egress = upstream.map_or_else(Egress::direct, |upstream| upstream.proxy.egress());
         let client = OwnClient::new(tls, Arc::clone(&clock), Timeouts::default()).through(egress);
-        Rc::new(OauthAuthority::new(client, Arc::clone(&clock))) as Rc<dyn Authority>
+        let authority = OauthAuthority::new(client, Arc::clone(&clock), Arc::clone(&random));
+        Rc::new(authority) as Rc<dyn Authority>
     })
 }

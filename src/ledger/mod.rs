@@ -22,7 +22,7 @@ mod tests;
 pub use cell::{SessionCell, StreamGuard};
 pub use mcp::{Life, McpKey, McpSession, McpSessions, News, Turn};
 pub use memory::Memory;
-pub use slot::{Published, Slot};
+pub use slot::{Bound, Published, Slot};
 
 /// A digest is uniform already: its first eight bytes are the hash.
 #[derive(Default)]

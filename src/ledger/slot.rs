@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::Notify;
 
+use crate::jose::{Prover, TokenHash};
 use crate::model::id::Generation;
 use crate::model::mcp::{Epoch, Identity};
 use crate::model::step_up::{Refusals, StepUp};
@@ -28,8 +29,19 @@ pub struct Published {
     pub signed_in: Timestamp,
     /// Whose it is; set by the slot.
     pub epoch: Epoch,
+    /// What proves that it is ours to send, where it is bound to a key (RFC 9449).
+    pub bound: Option<Bound>,
     /// The URL of the upstream that it was obtained for; `None` where nothing is known of that.
     pub upstream: Option<Arc<str>>,
+}
+
+/// What a token that is bound to a key is sent with.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Makes the proof of each request.
+    pub prover: Arc<Prover>,
+    /// What of the token goes into it.
+    pub hash: TokenHash,
 }
 
 /// A token holds bytes that no header may carry.
@@ -61,8 +73,16 @@ impl Published {
             generation: credential.generation,
             signed_in: Timestamp::MIN,
             epoch: Epoch::default(),
+            bound: None,
             upstream: None,
         })
+    }
+
+    /// Says that it goes out with proofs only.
+    #[must_use]
+    pub fn bound_by(mut self, bound: Bound) -> Self {
+        self.bound = Some(bound);
+        self
     }
 
     /// Says which upstream it was obtained for: it is sent to no other one.
@@ -93,6 +113,7 @@ impl Published {
             generation: Generation::default(),
             signed_in: Timestamp::MIN,
             epoch: Epoch::default(),
+            bound: None,
             upstream: None,
         }
     }

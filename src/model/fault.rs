@@ -74,6 +74,9 @@ pub enum TransientCause {
     /// The authorization server of a client of ours is not found, or offers it no way in.
     #[error("{0}")]
     Discovery(String),
+    /// The identity provider gave no assertion for the authorization server.
+    #[error("at the identity provider: {0}")]
+    AtProvider(Box<TransientCause>),
     /// A secret is not where the configuration says.
     #[error("{0}")]
     Secret(String),

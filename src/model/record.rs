@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AccountRef, Generation, SessionId};
 use super::mcp::standin::Answers;
-use super::secret::{ClientSecret, RefreshToken, RegistrationToken, TokenDigest};
+use super::secret::{ClientSecret, PrivateKey, RefreshToken, RegistrationToken, TokenDigest};
 use super::session::{Death, Grant, SessionPolicy};
 use super::time::Timestamp;
 
@@ -21,6 +21,26 @@ pub enum ClientAuth {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt` (RFC 7523 §2.2): a statement signed with the client's key.
+    PrivateKeyJwt,
+}
+
+/// What a client of the configuration proves itself with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientProof {
+    /// A secret that the server knows as well.
+    Secret(ClientSecret),
+    /// A key whose public half the server knows.
+    Key(ClientKey),
+}
+
+/// The key of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKey {
+    /// The key.
+    pub key: PrivateKey,
+    /// What the server calls its public half (`kid`, RFC 7515 §4.1.4).
+    pub id: Option<String>,
 }
 
 /// Where a client identity came from.
@@ -45,6 +65,8 @@ pub struct ClientRecord {
     pub client_id: String,
     /// The secret of a confidential client.
     pub client_secret: Option<ClientSecret>,
+    /// The key of one that signs.
+    pub key: Option<ClientKey>,
     /// When the secret ends, if ever.
     pub secret_expires: Option<Timestamp>,
     /// How it authenticates.
@@ -88,6 +110,9 @@ pub struct GrantRecord {
     pub scopes: Vec<String>,
     /// The refresh token; `None` where the provider gave none.
     pub refresh: Option<RefreshToken>,
+    /// The key that its tokens are bound to (RFC 9449); without it they are worth nothing, so that
+    /// it is kept and lost with them.
+    pub dpop: Option<PrivateKey>,
     /// The generation of the credential that came with it.
     pub generation: Generation,
     /// Who signed in, where known; for display only.

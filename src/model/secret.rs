@@ -78,6 +78,16 @@ text_secret! {
     /// The secret of a confidential OAuth client.
     ClientSecret
 }
+text_secret! {
+    /// A private key in PEM, with which doorward signs.
+    PrivateKey
+}
+impl From<ClientSecret> for PrivateKey {
+    /// A stored secret that is a key.
+    fn from(secret: ClientSecret) -> Self {
+        Self::new(secret.expose())
+    }
+}
 impl From<ClientSecret> for AccessToken {
     /// A stored secret that goes out as it is.
     fn from(secret: ClientSecret) -> Self {
@@ -91,6 +101,20 @@ text_secret! {
 text_secret! {
     /// The PKCE verifier of one sign-in (RFC 7636 §4.1).
     PkceVerifier
+}
+text_secret! {
+    /// A statement about a person or a program that a token is given for (RFC 7521 §4.1).
+    Assertion
+}
+impl From<ClientSecret> for Assertion {
+    /// A stored secret that is such a statement.
+    fn from(secret: ClientSecret) -> Self {
+        Self::new(secret.expose())
+    }
+}
+text_secret! {
+    /// The code with which a sign-in on another device is asked for (RFC 8628 §3.2).
+    DeviceCode
 }
 text_secret! {
     /// The `state` of one sign-in (RFC 6749 §10.12): who knows it may finish that sign-in.

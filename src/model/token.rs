@@ -51,11 +51,23 @@ pub enum Freshness {
     Expired,
 }
 
+/// How a token is presented (RFC 6749 §7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Whoever has it may use it (RFC 6750).
+    #[default]
+    Bearer,
+    /// Only with a proof of the key that it is bound to (RFC 9449).
+    Dpop,
+}
+
 /// The answer of a token endpoint, understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTokens {
     /// The access token.
     pub access: AccessToken,
+    /// How it is presented.
+    pub kind: TokenKind,
     /// Its announced life, counted from `received`; `None` where nothing sensible was announced.
     pub expires_in: Option<Duration>,
     /// The new refresh token. `None` means: go on with the one there is (RFC 6749 §6).
@@ -73,6 +85,7 @@ impl NewTokens {
     pub fn bare(access: AccessToken, received: Timestamp) -> Self {
         Self {
             access,
+            kind: TokenKind::Bearer,
             expires_in: None,
             refresh: None,
             scopes: None,

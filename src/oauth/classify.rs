@@ -1,9 +1,11 @@
 //! What the outcome of a token request means for the refresh token that was presented: a definite
 //! no, "not now", or "it may have been used up". Decision D7: only three codes are a definite no.
 
-use super::token::{AnswerFault, read_error, read_tokens};
+use super::token::{AnswerFault, read_bound_tokens, read_error, read_tokens};
 use crate::http::{Answer, Lost, NotSent, TransportFault};
+use crate::jose::KeyFault;
 use crate::model::fault::{OauthCode, RefreshFailure, TransientCause};
+use crate::model::time::Timestamp;
 use crate::model::token::NewTokens;
 
 /// The codes that retire a refresh token or a client (RFC 6749 §5.2).
@@ -11,6 +13,18 @@ const FINAL: [&str; 3] = ["invalid_grant", "invalid_client", "unauthorized_clien
 
 /// The outcome of a token request.
 pub fn token_outcome(result: Result<Answer, TransportFault>) -> Result<NewTokens, RefreshFailure> {
+    outcome(result, read_tokens)
+}
+
+/// The outcome of one that was sent with a proof of a key.
+pub fn bound_outcome(result: Result<Answer, TransportFault>) -> Result<NewTokens, RefreshFailure> {
+    outcome(result, read_bound_tokens)
+}
+
+fn outcome(
+    result: Result<Answer, TransportFault>,
+    read: fn(&[u8], Timestamp) -> Result<NewTokens, AnswerFault>,
+) -> Result<NewTokens, RefreshFailure> {
     let answer = match result {
         Ok(answer) => answer,
         Err(fault @ TransportFault::NotSent(_)) => {
@@ -29,7 +43,7 @@ pub fn token_outcome(result: Result<Answer, TransportFault>) -> Result<NewTokens
         retry_after,
     };
     match answer.status {
-        200..300 => match read_tokens(&answer.body, answer.sent) {
+        200..300 => match read(&answer.body, answer.sent) {
             Ok(tokens) => Ok(tokens),
             Err(AnswerFault::Code(code)) => Err(by_code(code, retry_after)),
             // A 2xx means that the server did something, and perhaps rotated the token.
@@ -58,6 +72,27 @@ fn by_code(code: OauthCode, retry_after: Option<std::time::Duration>) -> Refresh
             cause: TransientCause::Code(code),
             retry_after,
         }
+    }
+}
+
+/// The same, of a request that brought no tokens for sure.
+pub(super) fn refusal(result: Result<Answer, TransportFault>) -> RefreshFailure {
+    let unread = TransientCause::Malformed("it is no error and no token");
+    token_outcome(result)
+        .err()
+        .unwrap_or(RefreshFailure::Ambiguous(unread))
+}
+
+/// A key that does not sign, in the words of the model: nothing was sent.
+pub fn key_cause(fault: KeyFault) -> TransientCause {
+    TransientCause::Secret(format!("the client's private key: {fault}"))
+}
+
+/// The same as the outcome of a token request.
+pub(super) fn unsigned(fault: KeyFault) -> RefreshFailure {
+    RefreshFailure::Transient {
+        cause: key_cause(fault),
+        retry_after: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Discovered {
     pub challenge_scopes: Option<Vec<String>>,
     /// `scopes_supported` of the protected resource.
     pub resource_scopes: Option<Vec<String>>,
+    /// Whether the resource wants tokens that are bound to a key (RFC 9449).
+    pub bound: bool,
     /// Where the server came from.
     pub source: Source,
     /// Where requests to it may go.

@@ -19,10 +19,11 @@ use super::text::clean;
 use super::{Provider, wellknown};
 use crate::clock::Random;
 use crate::http::Reach;
+use crate::jose::SigningKey;
 use crate::model::fault::OauthCode;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::{ClientRecord, GrantRecord};
-use crate::model::secret::{AuthorizationCode, LoginState, PkceVerifier};
+use crate::model::secret::{AuthorizationCode, LoginState, PkceVerifier, PrivateKey};
 use crate::model::time::Timestamp;
 use crate::model::token::NewTokens;
 
@@ -55,6 +56,8 @@ pub struct LoginFacts {
     pub scopes: Vec<String>,
     /// The upstream it is for.
     pub upstream_url: String,
+    /// The key that its tokens are to be bound to, where the resource wants that.
+    pub dpop: Option<PrivateKey>,
     /// When it was started.
     pub started: Timestamp,
     /// After this instant its callback is refused.
@@ -191,12 +194,6 @@ impl PendingLogin {
         now: Timestamp,
         random: &dyn Random,
     ) -> Result<Self, BeginFault> {
-        let Start {
-            account,
-            client,
-            scopes,
-            window,
-        } = start;
         let server = &discovered.server;
         let endpoint = &server.authorization_endpoint;
         if !wellknown::is_secure(endpoint) {
@@ -211,35 +208,22 @@ impl PendingLogin {
         ));
 
         let auth_url = AuthUrl::from_url(endpoint.clone());
-        let client_id = ClientId::new(client.client_id.clone());
+        let client_id = ClientId::new(start.client.client_id.clone());
         let oauth = oauth2::basic::BasicClient::new(client_id).set_auth_uri(auth_url);
         let mut request = oauth
             .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
             .set_redirect_uri(Cow::Owned(redirect))
             .set_pkce_challenge(challenge)
-            .add_scopes(scopes.iter().cloned().map(Scope::new));
+            .add_scopes(start.scopes.iter().cloned().map(Scope::new));
         if let Some(resource) = &discovered.resource {
             request = request.add_extra_param("resource", resource.clone());
         }
-        let url = extended(request, provider, &server.issuer, &scopes).url().0;
+        let url = extended(request, provider, &server.issuer, &start.scopes)
+            .url()
+            .0;
 
-        let facts = LoginFacts {
-            account,
-            issuer: server.issuer.clone(),
-            iss: server.iss,
-            token_endpoint: server.token_endpoint.clone(),
-            reach: discovered.trust.reach(&server.token_endpoint),
-            revocation_endpoint: server.revocation_endpoint.clone(),
-            client,
-            redirect_uri: provider.redirect_uri.clone(),
-            resource: discovered.resource.clone(),
-            scopes,
-            upstream_url: provider.upstream.to_string(),
-            started: now,
-            expires: now.plus(window.min(MAX_WINDOW)),
-        };
         Ok(Self {
-            facts,
+            facts: LoginFacts::new(provider, discovered, start, now),
             url,
             state,
             verifier,
@@ -315,6 +299,27 @@ fn check_iss(support: IssSupport, expected: &str, got: Option<&str>) -> Result<(
 }
 
 impl LoginFacts {
+    /// What a sign-in is started with.
+    pub fn new(provider: &Provider, discovered: &Discovered, start: Start, now: Timestamp) -> Self {
+        let server = &discovered.server;
+        Self {
+            account: start.account,
+            issuer: server.issuer.clone(),
+            iss: server.iss,
+            token_endpoint: server.token_endpoint.clone(),
+            reach: discovered.trust.reach(&server.token_endpoint),
+            revocation_endpoint: server.revocation_endpoint.clone(),
+            client: start.client,
+            redirect_uri: provider.redirect_uri.clone(),
+            resource: discovered.resource.clone(),
+            scopes: start.scopes,
+            upstream_url: provider.upstream.to_string(),
+            dpop: discovered.bound.then(SigningKey::generate),
+            started: now,
+            expires: now.plus(start.window.min(MAX_WINDOW)),
+        }
+    }
+
     /// The grant that this sign-in brought.
     pub fn grant(&self, tokens: &NewTokens, generation: Generation) -> GrantRecord {
         GrantRecord {
@@ -327,6 +332,7 @@ impl LoginFacts {
             upstream_url: self.upstream_url.clone(),
             scopes: tokens.scopes.clone().unwrap_or_else(|| self.scopes.clone()),
             refresh: tokens.refresh.clone(),
+            dpop: self.dpop.clone(),
             generation,
             identity: tokens.identity.clone(),
             signed_in: tokens.received,

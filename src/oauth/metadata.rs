@@ -29,6 +29,8 @@ pub struct ServerMetadata {
     pub authorization_endpoint: Url,
     /// Where codes and refresh tokens are presented.
     pub token_endpoint: Url,
+    /// Where codes for other devices are given (RFC 8628 §4).
+    pub device_endpoint: Option<Url>,
     /// Where clients register (RFC 7591).
     pub registration_endpoint: Option<Url>,
     /// Where tokens are revoked (RFC 7009).
@@ -37,6 +39,8 @@ pub struct ServerMetadata {
     pub scopes_supported: Option<Vec<String>>,
     /// How clients may authenticate; `None` means `client_secret_basic` (RFC 8414 §2).
     pub auth_methods: Option<Vec<String>>,
+    /// How the statements of clients that sign may be signed; `None`: it does not say.
+    pub auth_algorithms: Option<Vec<String>>,
     /// Whether its callbacks carry `iss`.
     pub iss: IssSupport,
     /// Whether it fetches the metadata of clients whose id is a URL.
@@ -52,6 +56,8 @@ pub struct ResourceMetadata {
     pub authorization_servers: Vec<String>,
     /// The scopes it knows.
     pub scopes_supported: Option<Vec<String>>,
+    /// Whether it takes only tokens that are bound to a key.
+    pub bound: bool,
 }
 
 /// How a metadata document of a resource was found: what its `resource` has to be depends on it.
@@ -74,6 +80,7 @@ impl ResourceMetadata {
             resource,
             authorization_servers: strings(&document, "authorization_servers").unwrap_or_default(),
             scopes_supported: strings(&document, "scopes_supported"),
+            bound: document.get("dpop_bound_access_tokens_required") == Some(&Value::Bool(true)),
         })
     }
 
@@ -113,10 +120,12 @@ pub struct RawServer {
     pub issuer: String,
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
+    device_endpoint: Option<String>,
     registration_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     scopes_supported: Option<Vec<String>>,
     auth_methods: Option<Vec<String>>,
+    auth_algorithms: Option<Vec<String>>,
     challenge_methods: Vec<String>,
     iss: IssSupport,
     metadata_documents: bool,
@@ -142,10 +151,15 @@ impl RawServer {
             issuer: string(&document, "issuer").ok_or("it names no `issuer`")?,
             authorization_endpoint: string(&document, "authorization_endpoint"),
             token_endpoint: string(&document, "token_endpoint"),
+            device_endpoint: string(&document, "device_authorization_endpoint"),
             registration_endpoint: string(&document, "registration_endpoint"),
             revocation_endpoint: string(&document, "revocation_endpoint"),
             scopes_supported: strings(&document, "scopes_supported"),
             auth_methods: strings(&document, "token_endpoint_auth_methods_supported"),
+            auth_algorithms: strings(
+                &document,
+                "token_endpoint_auth_signing_alg_values_supported",
+            ),
             challenge_methods: strings(&document, "code_challenge_methods_supported")
                 .unwrap_or_default(),
             iss: match advertised {
@@ -175,11 +189,13 @@ impl RawServer {
             )?,
             token_endpoint: endpoint(self.token_endpoint)?
                 .ok_or(ServerFault::Malformed("it names no `token_endpoint`"))?,
+            device_endpoint: endpoint(self.device_endpoint)?,
             registration_endpoint: endpoint(self.registration_endpoint)?,
             revocation_endpoint: endpoint(self.revocation_endpoint)?,
             issuer: self.issuer,
             scopes_supported: self.scopes_supported,
             auth_methods: self.auth_methods,
+            auth_algorithms: self.auth_algorithms,
             iss: self.iss,
             metadata_documents: self.metadata_documents,
         })
@@ -223,6 +239,7 @@ mod tests {
             resource: name.to_owned(),
             authorization_servers: Vec::new(),
             scopes_supported: None,
+            bound: false,
         }
     }
 
@@ -308,6 +325,7 @@ mod tests {
         for endpoint in [
             "authorization_endpoint",
             "token_endpoint",
+            "device_authorization_endpoint",
             "registration_endpoint",
             "revocation_endpoint",
         ] {

@@ -3,11 +3,16 @@
 //! form. A code, a verifier or a token goes only to an endpoint of the issuer that was validated
 //! for it, and nothing here ever repeats the request that presents an authorization code.
 
+mod assertion;
+mod bound;
 pub mod challenge;
 pub mod classify;
+mod device;
 pub mod discovery;
+mod exchange;
 pub mod login;
 pub mod metadata;
+mod method;
 pub mod own;
 pub mod registration;
 pub mod revoke;
@@ -19,26 +24,29 @@ pub mod text;
 pub mod token;
 pub mod wellknown;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::LocalBoxFuture;
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Random};
 use crate::http::OwnClient;
+use crate::jose::{Freshness, KeyFault, Prover};
 use crate::model::fault::{RefreshFailure, TransientCause};
-use crate::model::record::{ClientAuth, ClientRecord, GrantRecord};
-use crate::model::secret::{AccessToken, ClientSecret};
+use crate::model::record::{ClientAuth, ClientProof, ClientRecord, GrantRecord};
+use crate::model::secret::{AccessToken, Assertion, PrivateKey};
 use crate::model::token::NewTokens;
 
+pub use device::{DeviceAsk, DeviceFault, DeviceLogin, Pace, Polled};
 pub use discovery::{
     Discovered, DiscoveryFailure, DiscoveryFault, DiscoveryStep, LookedFor, Source, StepOutcome,
     Trust,
 };
+pub use exchange::TokenExchange;
 pub use login::{
     Callback, CallbackFault, Exchange, LoginFacts, PendingLogin, Start, check_callback,
 };
-pub use own::OwnGrant;
+pub use own::{Grounds, OwnGrant};
 pub use registration::{ClientChoice, RegistrationFailure, choose};
 pub use revoke::Revocation;
 
@@ -116,8 +124,8 @@ pub enum ClientPlan {
     Configured {
         /// Its id.
         client_id: String,
-        /// Its secret, where it has one.
-        client_secret: Option<ClientSecret>,
+        /// What it proves itself with, where it does.
+        proof: Option<ClientProof>,
         /// How it authenticates; `None` lets the metadata decide.
         auth: Option<ClientAuth>,
     },
@@ -182,6 +190,15 @@ pub trait Authority {
         exchange: Exchange,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
 
+    /// Asks for a code that a person enters on another device (RFC 8628 §3.1).
+    fn device_code(
+        &self,
+        ask: DeviceAsk,
+    ) -> LocalBoxFuture<'static, Result<DeviceLogin, DeviceFault>>;
+
+    /// Asks once whether the person there is done (RFC 8628 §3.4).
+    fn poll_device(&self, login: &DeviceLogin) -> LocalBoxFuture<'static, Polled>;
+
     /// Presents the refresh token of `grant`, at its own token endpoint, as its own client. Sent
     /// once; whether to present it again is decided by `model::refresh`.
     fn refresh(
@@ -189,7 +206,13 @@ pub trait Authority {
         grant: &GrantRecord,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
 
-    /// Gets a token in our own name (RFC 6749 §4.4).
+    /// Exchanges a token at an identity provider for an assertion (RFC 8693).
+    fn exchange_token(
+        &self,
+        exchange: TokenExchange,
+    ) -> LocalBoxFuture<'static, Result<Assertion, RefreshFailure>>;
+
+    /// Gets a token in our own name (RFC 6749 §4.4), or for an assertion (RFC 7523 §2.1).
     fn own_token(
         &self,
         grant: OwnGrant,
@@ -211,12 +234,36 @@ pub trait Authority {
 pub struct OauthAuthority {
     client: OwnClient,
     clock: Arc<dyn Clock>,
+    fresh: Freshness,
+    prover: Arc<Mutex<Option<(PrivateKey, Arc<Prover>)>>>,
 }
 
 impl OauthAuthority {
     /// Speaks through `client`, whose thread its futures must run on.
-    pub fn new(client: OwnClient, clock: Arc<dyn Clock>) -> Self {
-        Self { client, clock }
+    pub fn new(client: OwnClient, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self {
+            client,
+            fresh: Freshness::new(Arc::clone(&clock), random),
+            clock,
+            prover: Arc::default(),
+        }
+    }
+
+    /// What proves possession of `key`: the same as the last time, for the nonces that it knows.
+    fn prover(&self, key: Option<&PrivateKey>) -> Result<Option<Arc<Prover>>, KeyFault> {
+        let Some(key) = key else {
+            return Ok(None);
+        };
+        // Nothing is done under the lock that could leave it half changed.
+        let mut last = self.prover.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, prover)) = &*last
+            && known == key
+        {
+            return Ok(Some(Arc::clone(prover)));
+        }
+        let prover = Arc::new(Prover::new(key, self.fresh.clone())?);
+        *last = Some((key.clone(), Arc::clone(&prover)));
+        Ok(Some(prover))
     }
 }
 
@@ -253,10 +300,35 @@ impl Authority for OauthAuthority {
         &self,
         exchange: Exchange,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let client = self.client.clone();
+        let (client, fresh) = (self.client.clone(), self.fresh.clone());
+        let prover = self.prover(exchange.facts.dpop.as_ref());
         Box::pin(async move {
-            let result = client.send(token::code_request(&exchange)).await;
-            classify::token_outcome(result)
+            let prover = prover.map_err(classify::unsigned)?;
+            let endpoint = &exchange.facts.token_endpoint;
+            let request = || token::code_request(&exchange, &fresh);
+            bound::tokens(&client, prover.as_deref(), endpoint, request).await
+        })
+    }
+
+    fn device_code(
+        &self,
+        ask: DeviceAsk,
+    ) -> LocalBoxFuture<'static, Result<DeviceLogin, DeviceFault>> {
+        Box::pin(device::ask(self.client.clone(), ask, self.fresh.clone()))
+    }
+
+    fn poll_device(&self, login: &DeviceLogin) -> LocalBoxFuture<'static, Polled> {
+        let (client, fresh) = (self.client.clone(), self.fresh.clone());
+        let prover = self.prover(login.facts.dpop.as_ref());
+        let question = login.question();
+        Box::pin(async move {
+            let prover = match prover {
+                Ok(prover) => prover,
+                Err(fault) => return Polled::Failed(classify::unsigned(fault)),
+            };
+            let request = || question.request(&fresh);
+            let endpoint = &question.facts.token_endpoint;
+            device::polled(bound::tokens(&client, prover.as_deref(), endpoint, request).await)
         })
     }
 
@@ -264,25 +336,39 @@ impl Authority for OauthAuthority {
         &self,
         grant: &GrantRecord,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let client = self.client.clone();
-        let request = token::refresh_request(grant);
+        let (client, fresh, grant) = (self.client.clone(), self.fresh.clone(), grant.clone());
+        let prover = self.prover(grant.dpop.as_ref());
         Box::pin(async move {
-            let Some(request) = request else {
+            let endpoint = Url::parse(&grant.token_endpoint);
+            let (Ok(endpoint), Some(refresh)) = (endpoint, &grant.refresh) else {
                 return Err(RefreshFailure::Transient {
                     cause: TransientCause::Store("the grant cannot be refreshed".to_owned()),
                     retry_after: None,
                 });
             };
-            classify::token_outcome(client.send(request).await)
+            let prover = prover.map_err(classify::unsigned)?;
+            let request = || token::refresh_request(&grant, &endpoint, refresh, &fresh);
+            bound::tokens(&client, prover.as_deref(), &endpoint, request).await
         })
+    }
+
+    fn exchange_token(
+        &self,
+        exchange: TokenExchange,
+    ) -> LocalBoxFuture<'static, Result<Assertion, RefreshFailure>> {
+        let (client, fresh) = (self.client.clone(), self.fresh.clone());
+        Box::pin(exchange::exchange(client, exchange, fresh))
     }
 
     fn own_token(
         &self,
         grant: OwnGrant,
     ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let client = self.client.clone();
-        Box::pin(async move { classify::token_outcome(client.send(own::request(&grant)).await) })
+        let (client, fresh) = (self.client.clone(), self.fresh.clone());
+        Box::pin(async move {
+            let request = own::request(&grant, &fresh).map_err(classify::unsigned)?;
+            classify::token_outcome(client.send(request).await)
+        })
     }
 
     fn revoke(
@@ -294,6 +380,7 @@ impl Authority for OauthAuthority {
             self.client.clone(),
             grant.clone(),
             access.cloned(),
+            self.fresh.clone(),
         ))
     }
 

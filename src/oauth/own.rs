@@ -1,19 +1,34 @@
-//! Tokens that doorward gets in its own name (RFC 6749 §4.4): no person, no refresh token.
+//! Tokens that are had without a browser: in doorward's own name (RFC 6749 §4.4), or for an
+//! assertion that somebody else made (RFC 7523 §2.1). No refresh token comes with them.
 
 use url::Url;
 
 use super::Discovered;
 use super::token::authenticated;
 use crate::http::{Reach, Request};
+use crate::jose::{Freshness, KeyFault};
 use crate::model::record::ClientRecord;
+use crate::model::secret::Assertion;
 
-/// Everything a client credentials request needs.
+/// `grant_type` (RFC 7523 §2.1).
+const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// What a token is asked for with.
+#[derive(Clone, Debug)]
+pub enum Grounds {
+    /// That the client is who it is.
+    Client,
+    /// What somebody says of a person or a program.
+    Assertion(Assertion),
+}
+
+/// Everything such a request needs.
 #[derive(Clone, Debug)]
 pub struct OwnGrant {
     /// The token endpoint.
     pub token_endpoint: Url,
     reach: Reach,
-    /// The client and its secret.
+    /// The client and what it proves itself with.
     pub client: ClientRecord,
     /// The scopes to ask for; none are named where this is empty.
     pub scopes: Vec<String>,
@@ -21,6 +36,8 @@ pub struct OwnGrant {
     pub resource: Option<String>,
     /// The `audience` parameter, which some servers want.
     pub audience: Option<String>,
+    /// What it is asked for with.
+    pub grounds: Grounds,
 }
 
 impl OwnGrant {
@@ -33,6 +50,7 @@ impl OwnGrant {
             scopes: Vec::new(),
             resource,
             audience: None,
+            grounds: Grounds::Client,
         }
     }
 
@@ -46,10 +64,15 @@ impl OwnGrant {
     }
 }
 
-/// The request of RFC 6749 §4.4.2.
-pub(super) fn request(grant: &OwnGrant) -> Request {
+/// The request of RFC 6749 §4.4.2, or of RFC 7523 §2.1.
+pub(super) fn request(grant: &OwnGrant, fresh: &Freshness) -> Result<Request, KeyFault> {
     let scope = grant.scopes.join(" ");
-    let mut fields = vec![("grant_type", "client_credentials")];
+    let mut fields = match &grant.grounds {
+        Grounds::Client => vec![("grant_type", "client_credentials")],
+        Grounds::Assertion(assertion) => {
+            vec![("grant_type", BEARER), ("assertion", assertion.expose())]
+        }
+    };
     if !scope.is_empty() {
         fields.push(("scope", &scope));
     }
@@ -59,5 +82,7 @@ pub(super) fn request(grant: &OwnGrant) -> Request {
     if let Some(audience) = &grant.audience {
         fields.push(("audience", audience));
     }
-    authenticated(grant.token_endpoint.clone(), &grant.client, &fields).reach(grant.reach)
+    let endpoint = grant.token_endpoint.clone();
+    let request = authenticated(endpoint, &grant.client, &fields, fresh)?;
+    Ok(request.reach(grant.reach))
 }

@@ -9,14 +9,17 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::classify::cause_of;
+use super::device;
 use super::discovery::Discovered;
+use super::method::{check_key, method_for, name_of, wanted_method};
 use super::text::clean;
 use super::token::{read_description, read_error};
 use super::{ClientPlan, Provider};
 use crate::clock::Clock;
 use crate::http::{Answer, OwnClient, Reach, Request, TOKEN_BODY_LIMIT};
+use crate::jose::KeyFault;
 use crate::model::fault::{OauthCode, TransientCause};
-use crate::model::record::{ClientAuth, ClientManagement, ClientOrigin, ClientRecord};
+use crate::model::record::{ClientAuth, ClientManagement, ClientOrigin, ClientProof, ClientRecord};
 use crate::model::secret::{ClientSecret, RegistrationToken};
 use crate::model::time::Timestamp;
 
@@ -56,6 +59,17 @@ pub enum RegistrationFailure {
         /// Which server.
         issuer: String,
     },
+    /// The client's key signs in no way that the server takes.
+    #[error("{issuer} takes no statements signed with {own}, which is what the private key does")]
+    NoCommonAlgorithm {
+        /// Which server.
+        issuer: String,
+        /// How the key signs.
+        own: &'static str,
+    },
+    /// The client's key cannot be used.
+    #[error("the client's private key: {0}")]
+    Key(KeyFault),
     /// The answer is not a registration.
     #[error("the answer of {issuer} is not a registration: {what}")]
     Malformed {
@@ -98,21 +112,30 @@ pub fn choose(
     let server = &discovered.server;
     if let ClientPlan::Configured {
         client_id,
-        client_secret,
+        proof,
         auth,
     } = &provider.client
     {
         let supported = server.auth_methods.as_deref();
         let auth = auth
-            .or_else(|| method_for(client_secret.is_some(), supported))
+            .or_else(|| method_for(proof.as_ref(), supported))
             .ok_or_else(|| RegistrationFailure::NoCommonMethod {
                 issuer: server.issuer.clone(),
             })?;
+        let (client_secret, key) = match proof.clone() {
+            None => (None, None),
+            Some(ClientProof::Secret(secret)) => (Some(secret), None),
+            Some(ClientProof::Key(key)) => {
+                check_key(&key, server)?;
+                (None, Some(key))
+            }
+        };
         return Ok(ClientChoice::Use(Box::new(ClientRecord {
             issuer: server.issuer.clone(),
             redirect_uri: provider.redirect_uri.clone(),
             client_id: client_id.clone(),
-            client_secret: client_secret.clone(),
+            client_secret,
+            key,
             secret_expires: None,
             auth,
             origin: ClientOrigin::Configured,
@@ -128,6 +151,7 @@ pub fn choose(
             redirect_uri: provider.redirect_uri.clone(),
             client_id: document.clone(),
             client_secret: None,
+            key: None,
             secret_expires: None,
             // Whoever can read the document can claim to be its client: there is no secret.
             auth: ClientAuth::None,
@@ -150,38 +174,6 @@ pub fn choose(
         _ => Err(RegistrationFailure::NotOffered {
             issuer: server.issuer.clone(),
         }),
-    }
-}
-
-/// How a client that brings its own identity authenticates (RFC 8414 §2: an absent list means
-/// `client_secret_basic`).
-fn method_for(has_secret: bool, supported: Option<&[String]>) -> Option<ClientAuth> {
-    if !has_secret {
-        return Some(ClientAuth::None);
-    }
-    let Some(supported) = supported else {
-        return Some(ClientAuth::Basic);
-    };
-    [ClientAuth::Basic, ClientAuth::Post, ClientAuth::None]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == name_of(*method)))
-}
-
-/// How a new client asks to authenticate: as a public one where that is offered.
-fn wanted_method(supported: Option<&[String]>) -> Option<ClientAuth> {
-    let Some(supported) = supported else {
-        return Some(ClientAuth::Basic);
-    };
-    [ClientAuth::None, ClientAuth::Basic, ClientAuth::Post]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == name_of(*method)))
-}
-
-fn name_of(method: ClientAuth) -> &'static str {
-    match method {
-        ClientAuth::None => "none",
-        ClientAuth::Basic => "client_secret_basic",
-        ClientAuth::Post => "client_secret_post",
     }
 }
 
@@ -230,11 +222,16 @@ fn request_document(
     method: ClientAuth,
     scopes: &[String],
 ) -> Map<String, Value> {
+    // One that nobody is sent back to is for sign-ins on other devices.
+    let (uris, grant, responses): (&[&str], &str, &[&str]) = match provider.redirect_uri.as_str() {
+        "" => (&[], device::GRANT, &[]),
+        uri => (&[uri], "authorization_code", &["code"]),
+    };
     let document = json!({
         "client_name": provider.client_name,
-        "redirect_uris": [provider.redirect_uri],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
+        "redirect_uris": uris,
+        "grant_types": [grant, "refresh_token"],
+        "response_types": responses,
         "token_endpoint_auth_method": name_of(method),
         "application_type": "native",
         "software_id": "doorward",
@@ -304,6 +301,7 @@ fn read(
     let client_id = text("client_id").ok_or_else(|| malformed("it names no client"))?;
     if let Some(Value::Array(uris)) = document.get("redirect_uris")
         && !uris.is_empty()
+        && !redirect_uri.is_empty()
         && !uris.iter().any(|uri| uri == redirect_uri)
     {
         return Err(malformed("it names another redirect URI"));
@@ -341,6 +339,7 @@ fn read(
         redirect_uri: redirect_uri.to_owned(),
         client_id: client_id.to_owned(),
         client_secret,
+        key: None,
         secret_expires,
         auth,
         origin: ClientOrigin::Registered,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::classify::cause_of;
+use super::classify::{cause_of, key_cause};
 use super::token::{authenticated, read_error};
 use crate::http::{Answer, OwnClient, Reach, Request, TransportFault};
+use crate::jose::{Freshness, KeyFault};
 use crate::model::fault::TransientCause;
 use crate::model::record::GrantRecord;
 use crate::model::secret::AccessToken;
@@ -36,6 +37,7 @@ pub(super) async fn revoke(
     client: OwnClient,
     grant: GrantRecord,
     access: Option<AccessToken>,
+    fresh: Freshness,
 ) -> Revocation {
     let endpoint = grant.revocation_endpoint.as_deref().map(Url::parse);
     let Some(Ok(endpoint)) = endpoint else {
@@ -43,7 +45,8 @@ pub(super) async fn revoke(
     };
     let ask = |token: &str, hint: &str| {
         let fields = [("token", token), ("token_type_hint", hint)];
-        authenticated(endpoint.clone(), &grant.client, &fields).reach(Reach::ANYWHERE)
+        let request = authenticated(endpoint.clone(), &grant.client, &fields, &fresh);
+        request.map(|request| request.reach(Reach::ANYWHERE))
     };
     let refresh = grant.refresh.as_ref();
     let refresh = refresh.map(|token| ask(token.expose(), "refresh_token"));
@@ -53,9 +56,17 @@ pub(super) async fn revoke(
     first.or(second).unwrap_or(Revocation::Done)
 }
 
-async fn send(client: &OwnClient, request: Option<Request>) -> Option<Revocation> {
-    let request = request?;
-    Some(outcome(client.send(request).await))
+async fn send(
+    client: &OwnClient,
+    request: Option<Result<Request, KeyFault>>,
+) -> Option<Revocation> {
+    Some(match request? {
+        Ok(request) => outcome(client.send(request).await),
+        Err(fault) => Revocation::Later {
+            cause: key_cause(fault),
+            retry_after: None,
+        },
+    })
 }
 
 /// RFC 7009 §2.2: unknown tokens are a success, and so is everything in 2xx.

@@ -9,14 +9,16 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use url::{Url, form_urlencoded};
 
+use super::assertion;
 use super::login::Exchange;
 use super::text::clean;
 use crate::http::{Reach, Request, TOKEN_BODY_LIMIT};
+use crate::jose::{Freshness, KeyFault};
 use crate::model::fault::OauthCode;
 use crate::model::record::{ClientAuth, ClientRecord, GrantRecord};
 use crate::model::secret::{AccessToken, RefreshToken};
 use crate::model::time::Timestamp;
-use crate::model::token::NewTokens;
+use crate::model::token::{NewTokens, TokenKind};
 
 /// Lives longer than this are nonsense, most often milliseconds or an instant.
 const LONGEST_LIFE: Duration = Duration::from_hours(24 * 3660);
@@ -33,7 +35,7 @@ pub enum AnswerFault {
 }
 
 /// The exchange of a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
-pub(super) fn code_request(exchange: &Exchange) -> Request {
+pub(super) fn code_request(exchange: &Exchange, fresh: &Freshness) -> Result<Request, KeyFault> {
     let facts = &exchange.facts;
     let mut fields = vec![
         ("grant_type", "authorization_code"),
@@ -44,22 +46,29 @@ pub(super) fn code_request(exchange: &Exchange) -> Request {
     if let Some(resource) = &facts.resource {
         fields.push(("resource", resource));
     }
-    authenticated(facts.token_endpoint.clone(), &facts.client, &fields).reach(facts.reach)
+    let endpoint = facts.token_endpoint.clone();
+    let request = authenticated(endpoint, &facts.client, &fields, fresh)?;
+    Ok(request.reach(facts.reach))
 }
 
 /// A refresh (RFC 6749 §6), identical in endpoint, client and resource to the grant. No scope is
 /// named: the grant's own are meant.
-pub(super) fn refresh_request(grant: &GrantRecord) -> Option<Request> {
-    let endpoint = Url::parse(&grant.token_endpoint).ok()?;
+pub(super) fn refresh_request(
+    grant: &GrantRecord,
+    endpoint: &Url,
+    refresh: &RefreshToken,
+    fresh: &Freshness,
+) -> Result<Request, KeyFault> {
     let mut fields = vec![
         ("grant_type", "refresh_token"),
-        ("refresh_token", grant.refresh.as_ref()?.expose()),
+        ("refresh_token", refresh.expose()),
     ];
     if let Some(resource) = &grant.resource {
         fields.push(("resource", resource));
     }
+    let request = authenticated(endpoint.clone(), &grant.client, &fields, fresh)?;
     // The endpoint was judged when the person signed in.
-    Some(authenticated(endpoint, &grant.client, &fields).reach(Reach::ANYWHERE))
+    Ok(request.reach(Reach::ANYWHERE))
 }
 
 /// A form with the client's own authentication (RFC 6749 §2.3.1).
@@ -67,7 +76,8 @@ pub(super) fn authenticated(
     endpoint: Url,
     client: &ClientRecord,
     fields: &[(&str, &str)],
-) -> Request {
+    fresh: &Freshness,
+) -> Result<Request, KeyFault> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(fields);
     let mut authorization = None;
@@ -85,18 +95,23 @@ pub(super) fn authenticated(
             form.append_pair("client_id", &client.client_id);
             form.append_pair("client_secret", secret.expose());
         }
+        (ClientAuth::PrivateKeyJwt, _) => {
+            form.append_pair("client_id", &client.client_id);
+            form.append_pair("client_assertion_type", assertion::KIND);
+            form.append_pair("client_assertion", &assertion::of(client, fresh)?);
+        }
         (ClientAuth::None, _) | (ClientAuth::Basic | ClientAuth::Post, None) => {
             form.append_pair("client_id", &client.client_id);
         }
     }
     let request = Request::post_form(endpoint, form.finish()).limit(TOKEN_BODY_LIMIT);
-    match authorization {
+    Ok(match authorization {
         Some(mut value) => {
             value.set_sensitive(true);
             request.header(AUTHORIZATION, value)
         }
         None => request,
-    }
+    })
 }
 
 fn escaped(text: &str) -> String {
@@ -106,6 +121,15 @@ fn escaped(text: &str) -> String {
 /// The tokens of a successful answer, read leniently: what cannot be read may hold the only copy
 /// of a rotated refresh token.
 pub fn read_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFault> {
+    read(body, sent, &[TokenKind::Bearer])
+}
+
+/// The same of an answer to a request with a proof, whose token may be bound to the key of it.
+pub fn read_bound_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFault> {
+    read(body, sent, &[TokenKind::Bearer, TokenKind::Dpop])
+}
+
+fn read(body: &[u8], sent: Timestamp, known: &[TokenKind]) -> Result<NewTokens, AnswerFault> {
     let document = match serde_json::from_slice(body) {
         Ok(Value::Object(document)) => document,
         Ok(_) => return Err(AnswerFault::Malformed("it is not a JSON object")),
@@ -115,8 +139,8 @@ pub fn read_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFaul
         return Err(AnswerFault::Code(code));
     }
     let refresh = text(&document, "refresh_token").map(RefreshToken::new);
-    let access = match usable_access(&document) {
-        Ok(access) => access,
+    let (access, kind) = match usable_access(&document, known) {
+        Ok(found) => found,
         Err(what) => {
             return Err(match refresh {
                 Some(refresh) => AnswerFault::RotatedOnly(refresh, what),
@@ -126,6 +150,7 @@ pub fn read_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFaul
     };
     Ok(NewTokens {
         access,
+        kind,
         expires_in: document.get("expires_in").and_then(life),
         refresh,
         scopes: document.get("scope").and_then(scopes),
@@ -135,7 +160,10 @@ pub fn read_tokens(body: &[u8], sent: Timestamp) -> Result<NewTokens, AnswerFaul
 }
 
 /// The access token, if it can be sent as one.
-fn usable_access(document: &Map<String, Value>) -> Result<AccessToken, &'static str> {
+fn usable_access(
+    document: &Map<String, Value>,
+    known: &[TokenKind],
+) -> Result<(AccessToken, TokenKind), &'static str> {
     let access = text(document, "access_token").ok_or("it holds no access token")?;
     if HeaderValue::from_str(access).is_err() {
         return Err("its token fits in no header");
@@ -143,11 +171,15 @@ fn usable_access(document: &Map<String, Value>) -> Result<AccessToken, &'static 
     // Slack calls what is a bearer token by whom it speaks for. A token bound to a key must
     // never be sent as a bearer token (RFC 9449 §5).
     let kind = text(document, "token_type").unwrap_or("bearer");
-    let known = ["bearer", "user", "bot"];
-    if !known.iter().any(|name| name.eq_ignore_ascii_case(kind)) {
+    let bearer = ["bearer", "user", "bot"];
+    let kind = if bearer.iter().any(|name| name.eq_ignore_ascii_case(kind)) {
+        TokenKind::Bearer
+    } else if kind.eq_ignore_ascii_case("dpop") && known.contains(&TokenKind::Dpop) {
+        TokenKind::Dpop
+    } else {
         return Err("its token is not a bearer token");
-    }
-    Ok(AccessToken::new(access))
+    };
+    Ok((AccessToken::new(access), kind))
 }
 
 /// The error code of an answer that is an error.

@@ -14,10 +14,13 @@ use crate::model::fault::{LoginReason, OauthCode};
 use crate::model::id::{AccountRef, Generation, SessionId};
 use crate::model::mcp::McpRecord;
 use crate::model::record::{
-    AnswersRecord, BoundProcess, ClientAuth, ClientManagement, ClientOrigin, ClientRecord, Ending,
-    GrantRecord, RefreshIntent, SessionOrigin, SessionRecord, SignedOutRecord,
+    AnswersRecord, BoundProcess, ClientAuth, ClientKey, ClientManagement, ClientOrigin,
+    ClientRecord, Ending, GrantRecord, RefreshIntent, SessionOrigin, SessionRecord,
+    SignedOutRecord,
 };
-use crate::model::secret::{ClientSecret, RefreshToken, RegistrationToken, TokenDigest};
+use crate::model::secret::{
+    ClientSecret, PrivateKey, RefreshToken, RegistrationToken, TokenDigest,
+};
 use crate::model::session::{Grant, SessionPolicy};
 use crate::model::time::Timestamp;
 
@@ -47,6 +50,7 @@ enum AuthMirror {
     None,
     Basic,
     Post,
+    PrivateKeyJwt,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,6 +67,8 @@ struct ClientMirror<'a> {
     redirect_uri: Cow<'a, str>,
     client_id: Cow<'a, str>,
     client_secret: Option<Cow<'a, str>>,
+    #[serde(default)]
+    key: Option<KeyMirror<'a>>,
     secret_expires: Option<Timestamp>,
     #[serde(with = "AuthMirror")]
     auth: ClientAuth,
@@ -70,6 +76,12 @@ struct ClientMirror<'a> {
     origin: ClientOrigin,
     management: Option<ManagementMirror<'a>>,
     created: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyMirror<'a> {
+    key: Cow<'a, str>,
+    id: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +98,10 @@ impl<'a> From<&'a ClientRecord> for ClientMirror<'a> {
             redirect_uri: client.redirect_uri.as_str().into(),
             client_id: client.client_id.as_str().into(),
             client_secret: secret.map(Cow::from),
+            key: client.key.as_ref().map(|it| KeyMirror {
+                key: it.key.expose().into(),
+                id: it.id.as_deref().map(Cow::from),
+            }),
             secret_expires: client.secret_expires,
             auth: client.auth,
             origin: client.origin,
@@ -105,6 +121,10 @@ impl From<ClientMirror<'_>> for ClientRecord {
             redirect_uri: mirror.redirect_uri.into_owned(),
             client_id: mirror.client_id.into_owned(),
             client_secret: mirror.client_secret.map(ClientSecret::new),
+            key: mirror.key.map(|it| ClientKey {
+                key: PrivateKey::new(it.key),
+                id: it.id.map(Cow::into_owned),
+            }),
             secret_expires: mirror.secret_expires,
             auth: mirror.auth,
             origin: mirror.origin,
@@ -138,6 +158,8 @@ struct GrantMirror<'a> {
     upstream_url: Cow<'a, str>,
     scopes: Cow<'a, [String]>,
     refresh: Option<Cow<'a, str>>,
+    #[serde(default)]
+    dpop: Option<Cow<'a, str>>,
     generation: Generation,
     identity: Option<Cow<'a, str>>,
     signed_in: Timestamp,
@@ -158,6 +180,7 @@ impl Stored for GrantRecord {
             upstream_url: self.upstream_url.as_str().into(),
             scopes: self.scopes.as_slice().into(),
             refresh: refresh.map(Cow::from),
+            dpop: self.dpop.as_ref().map(|key| key.expose().into()),
             generation: self.generation,
             identity: self.identity.as_deref().map(Cow::from),
             signed_in: self.signed_in,
@@ -178,6 +201,7 @@ impl Stored for GrantRecord {
             upstream_url: mirror.upstream_url.into_owned(),
             scopes: mirror.scopes.into_owned(),
             refresh: mirror.refresh.map(RefreshToken::new),
+            dpop: mirror.dpop.map(PrivateKey::new),
             generation: mirror.generation,
             identity: mirror.identity.map(Cow::into_owned),
             signed_in: mirror.signed_in,

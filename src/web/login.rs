@@ -229,6 +229,19 @@ async fn start_default(directory: web::Data<Directory>) -> HttpResponse {
         Ok(Ok(LoginStarted::Pending { url, .. })) => hardened(HttpResponse::SeeOther())
             .insert_header((header::LOCATION, url))
             .finish(),
+        Ok(Ok(LoginStarted::Device {
+            user_code, page, ..
+        })) => {
+            let title = format!("Somebody signs in to {account} on another device");
+            let text = format!("Enter the code {user_code} at {page}");
+            let page = Page {
+                title: &title,
+                text: &[&text],
+                command: None,
+                button: None,
+            };
+            respond(StatusCode::OK, &page)
+        }
         Ok(Ok(LoginStarted::AlreadySignedIn(_))) => {
             let title = format!("{account} is signed in already");
             let text = ["You can close this tab."];

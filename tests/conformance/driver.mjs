@@ -37,6 +37,29 @@ function auth() {
         client_id: context.client_id,
         client_secret: { env: 'CLIENT_SECRET' },
       };
+    case 'auth/client-credentials-jwt':
+      return {
+        kind: 'client_credentials',
+        client_id: context.client_id,
+        private_key: { env: 'PRIVATE_KEY' },
+      };
+    case 'auth/enterprise-managed-authorization':
+      return {
+        kind: 'token_exchange',
+        client_id: context.client_id,
+        client_secret: { env: 'CLIENT_SECRET' },
+        idp: {
+          token_endpoint: context.idp_token_endpoint,
+          client_id: context.idp_client_id,
+          subject_token: { env: 'ASSERTION' },
+        },
+      };
+    case 'auth/wif-jwt-bearer':
+      return {
+        kind: 'jwt_bearer',
+        client_id: context.client_id,
+        assertion: { env: 'ASSERTION' },
+      };
     default:
       return {};
   }
@@ -83,7 +106,11 @@ async function persistently(daemon, call) {
 async function main() {
   const daemon = await Daemon.start(
     `[login]\nhold = "off"\n[upstreams.up]\nurl = ${JSON.stringify(url)}\nauth = ${toml(auth())}\n`,
-    { CLIENT_SECRET: context.client_secret ?? '' },
+    {
+      CLIENT_SECRET: context.client_secret ?? '',
+      PRIVATE_KEY: context.private_key_pem ?? '',
+      ASSERTION: context.idp_id_token ?? context.valid_jwt ?? '',
+    },
   );
   try {
     const endpoint = `${daemon.url}/u/up`;

@@ -17,14 +17,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["model", "clock", "egress"]),
     ("project", &["model", "api", "config"]),
     ("store", &["model", "clock", "failpoint", "paths"]),
-    ("oauth", &["model", "clock", "http"]),
-    ("ledger", &["model", "clock"]),
-    ("credential", &["model", "clock", "config", "store"]),
+    ("jose", &["model", "clock"]),
+    ("oauth", &["model", "clock", "http", "jose"]),
+    ("ledger", &["model", "clock", "jose"]),
+    ("credential", &["model", "clock", "config", "jose", "store"]),
     (
         "actor",
         &[
             "model",
             "clock",
+            "jose",
             "failpoint",
             "process",
             "config",
@@ -39,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "model",
             "clock",
+            "jose",
             "failpoint",
             "process",
             "egress",

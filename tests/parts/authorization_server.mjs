@@ -8,7 +8,7 @@
 import { randomBytes, webcrypto } from 'node:crypto';
 import http from 'node:http';
 
-import { signIn } from './lib/browser.mjs';
+import { enterCode, signIn } from './lib/browser.mjs';
 import {
   configuration, Counts, exitWithParent, Gate, listen, readBody, sha256, startControl,
 } from './lib/control.mjs';
@@ -28,6 +28,7 @@ const DEFAULTS = {
   refresh_token_ttl: 14 * 24 * 3600,
   registration: true,
   revocation: true,
+  device: true, // codes for other devices (RFC 8628)
   scopes: ['mcp:read', 'mcp:write'], // scopes of the protected resource
   offline_access: true, // listed in scopes_supported
   auth_methods: ['none', 'client_secret_basic', 'client_secret_post'],
@@ -40,6 +41,7 @@ const DEFAULTS = {
   refresh_tokens: 'always', // or "offline_access" (only with that scope), or "never"
   rotate: true,
   reuse_leeway: 0, // seconds in which a rotated refresh token still works
+  dpop_nonce: false, // proofs of possession have to repeat a nonce
   kill_old_access: false, // a new access token ends the older ones of its family
   exact_redirect: false, // compare the port of loopback redirects too
 };
@@ -81,7 +83,11 @@ function settings(prefix, key) {
     expiresWithSession: () => false,
     features: {
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: mode.device },
       devInteractions: { enabled: false },
+      dPoP: {
+        enabled: true, nonceSecret: randomBytes(32), requireNonce: () => mode.dpop_nonce,
+      },
       registration: { enabled: mode.registration },
       registrationManagement: { enabled: mode.registration },
       revocation: { enabled: mode.revocation },
@@ -126,6 +132,7 @@ function endpointOf(method, path) {
   if (path === '/token' && method === 'POST') return 'token';
   if (path === '/token/revocation') return 'revoke';
   if (path === '/auth') return 'authorize';
+  if (path === '/device/auth') return 'device';
   return 'other';
 }
 
@@ -145,7 +152,7 @@ function describe(ctx, on, body) {
     on, method: ctx.method, path: ctx.req.fullUrl, at: new Date(realNow()).toISOString(),
     uptime_ms: Math.round(performance.now()), status: null,
   };
-  if (on === 'token' || on === 'revoke') {
+  if (on === 'token' || on === 'revoke' || on === 'device') {
     const form = new URLSearchParams(body);
     const resource = form.getAll('resource');
     const [auth_method, client_id] = clientAuthentication(ctx.get('authorization'), form);
@@ -158,7 +165,7 @@ function describe(ctx, on, body) {
     if (on === 'token') {
       entry.grant_type = form.get('grant_type');
       entry.scope = form.get('scope');
-    } else {
+    } else if (on === 'revoke') {
       entry.token_type_hint = form.get('token_type_hint');
       entry.token_sha256 = sha256(form.get('token') ?? '');
     }
@@ -181,7 +188,7 @@ function describe(ctx, on, body) {
 
 const SECRET = [
   'access_token', 'refresh_token', 'id_token', 'code', 'code_verifier', 'state', 'client_secret',
-  'registration_access_token',
+  'registration_access_token', 'device_code',
 ];
 
 /** Remembers the secrets among the fields of a request or an answer. */
@@ -260,6 +267,9 @@ function watched(issuer) {
     if (ctx.res.destroyed) return;
     if (on === 'authorize' && mode.default_scope && !ctx.query.scope) {
       ctx.query = { ...ctx.query, scope: mode.scopes.join(' ') };
+    }
+    if (on === 'device' && mode.default_scope && !new URLSearchParams(body).has('scope')) {
+      ctx.req.body = `${body}&scope=${encodeURIComponent(mode.scopes.join(' '))}`;
     }
     await next();
     entry.status = ctx.status;
@@ -380,6 +390,7 @@ async function main() {
         return {};
       },
       'POST /open': async () => ({ url: await listen(server, new URL(url).port) }),
+      'POST /on-device': (body) => enterCode(body.url, body.answer ?? 'confirm'),
       'POST /sign-in': (body) => signIn(body.url, url, body.deliver ?? false),
     },
   });

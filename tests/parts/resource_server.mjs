@@ -14,6 +14,7 @@ import {
   configuration, Counts, exitWithParent, Gate, listen, readBody, sendJson, sha256, startControl,
 } from './lib/control.mjs';
 import { answerBefore, Faults } from './lib/faults.mjs';
+import { unproved } from './lib/proof.mjs';
 
 const DEFAULTS = {
   port: 0,
@@ -30,6 +31,8 @@ const DEFAULTS = {
   scopes_supported: null,
   challenge_scope: null,
   bearer_methods: true,
+  dpop: false, // wants tokens that are bound to a key, and a proof with each request
+  dpop_nonce: null, // what those proofs have to repeat
   protected: true, // false lets every request through
   answer_headers: {}, // put on every answer of the MCP endpoint
 };
@@ -39,7 +42,7 @@ const counts = new Counts([
   'requests', 'post', 'get', 'delete', 'other', 'status_401', 'answered', 'metadata_requests',
   'tools_call', 'sessions', 'streams_open', 'faults_injected', 'held', 'refused_missing',
   'refused_unknown', 'refused_expired', 'refused_superseded', 'refused_revoked',
-  'refused_audience', 'refused_fault',
+  'refused_audience', 'refused_fault', 'refused_nonce', 'refused_bound', 'refused_proof',
 ]);
 const faults = new Faults();
 const gate = new Gate(counts);
@@ -90,24 +93,31 @@ function ask(token) {
 /** Undefined when the token is good, else why it is not. Notes in the entry what it learns. */
 async function refusal(req, entry, resource) {
   if (!mode.protected) return undefined;
-  const [, token] = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '') ?? [];
+  const scheme = mode.dpop ? /^DPoP +(\S+)$/i : /^Bearer +(\S+)$/i;
+  const [, token] = scheme.exec(req.headers.authorization ?? '') ?? [];
   if (!token) return 'missing';
   const facts = await ask(token);
   entry.generation = facts.generation ?? null;
   entry.account = facts.account ?? null;
   if (!facts.active) return facts.reason;
-  return [facts.aud].flat().includes(resource) ? undefined : 'audience';
+  if (![facts.aud].flat().includes(resource)) return 'audience';
+  if (!mode.dpop) return facts.jkt ? 'bound' : undefined;
+  const url = `http://${req.headers.host}${req.url.split('?')[0]}`;
+  return unproved(req, url, token, facts.jkt, mode.dpop_nonce);
 }
 
 function challenge(res, why, pointer) {
   const quoted = {
-    ...(why === 'missing' ? {} : { error: 'invalid_token', error_description: why }),
+    ...(why === 'missing' ? {} : {
+      error: why === 'nonce' ? 'use_dpop_nonce' : 'invalid_token', error_description: why,
+    }),
     ...(mode.challenge_scope ? { scope: mode.challenge_scope } : {}),
     ...(pointer ? { resource_metadata: pointer } : {}),
   };
   const list = Object.entries(quoted).map(([name, value]) => `${name}="${value}"`).join(', ');
   sendJson(res, 401, { error: 'invalid_token', error_description: why }, {
-    'www-authenticate': list ? `Bearer ${list}` : 'Bearer',
+    'www-authenticate': [mode.dpop ? 'DPoP' : 'Bearer', list].filter(Boolean).join(' '),
+    ...(why === 'nonce' ? { 'dpop-nonce': mode.dpop_nonce } : {}),
   });
 }
 
@@ -191,7 +201,7 @@ async function endpoint(req, res, facts) {
     refused: null,
     status: null,
   };
-  const [, token] = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '') ?? [];
+  const [, token] = /^(?:Bearer|DPoP) +(\S+)$/i.exec(req.headers.authorization ?? '') ?? [];
   if (token) entry.token_sha256 = sha256(token);
   log.push(entry);
   counts.add('requests');
@@ -218,7 +228,7 @@ async function endpoint(req, res, facts) {
     entry.refused = why;
     entry.status = 401;
     counts.add('status_401');
-    counts.add(`refused_${why}`);
+    counts.add(why.startsWith('proof') ? 'refused_proof' : `refused_${why}`);
     challenge(res, why, facts.pointer());
     return;
   }

@@ -1,20 +1,24 @@
 //! What comes back from a refresh: taken into custody, made durable, published, or, when nobody
 //! is signed in any more, given back.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
 use super::salvage::Salvage;
 use super::{Held, TokenManager, identity_of};
+use crate::config::HeaderForm;
 use crate::failpoint;
-use crate::ledger::Published;
+use crate::jose::{Freshness, KeyFault, Prover, TokenHash};
+use crate::ledger::{Bound, Published};
 use crate::model::fault::RefreshFailure;
 use crate::model::id::Generation;
 use crate::model::record::GrantRecord;
 use crate::model::refresh::Event;
 use crate::model::secret::AccessToken;
 use crate::model::time::Timestamp;
-use crate::model::token::{Credential, NewTokens};
+use crate::model::token::{Credential, NewTokens, TokenKind};
 
 impl TokenManager {
     /// Presents the refresh token, in a task of the actor's own.
@@ -105,6 +109,7 @@ impl TokenManager {
         self.grant = self.grant.take().map(|grant| renewed(grant, &tokens, now));
         self.held = Some(Held {
             access: tokens.access,
+            kind: tokens.kind,
             issued,
         });
         (issued, expires)
@@ -115,11 +120,16 @@ impl TokenManager {
         &mut self,
         grant: GrantRecord,
         access: AccessToken,
+        kind: TokenKind,
         ctx: &mut Context<Self>,
     ) {
         let (issued, expires) = (grant.refreshed, grant.expires);
         let (generation, refreshable) = (grant.generation, grant.refresh.is_some());
-        self.held = Some(Held { access, issued });
+        self.held = Some(Held {
+            access,
+            kind,
+            issued,
+        });
         Salvage::release(self.salvage.take());
         // A refresh never tells the slot: it goes on with a sign-in.
         self.slot.signed_in(identity_of(&grant));
@@ -173,7 +183,21 @@ impl TokenManager {
     ) {
         failpoint::here!("refresh.publish");
         let Some(held) = &self.held else { return };
-        let access = held.access.clone();
+        let (access, kind) = (held.access.clone(), held.kind);
+        let bound = match kind {
+            TokenKind::Bearer => None,
+            TokenKind::Dpop => {
+                let hash = TokenHash::of(&access);
+                match self.prover() {
+                    Ok(prover) => Some(Bound { prover, hash }),
+                    Err(fault) => {
+                        warn!(account = %self.account, %fault, "the credential is unusable");
+                        return;
+                    }
+                }
+            }
+        };
+        let Some(held) = &self.held else { return };
         let credential = Credential {
             access,
             issued: held.issued,
@@ -181,9 +205,19 @@ impl TokenManager {
             generation,
         };
         // Twice, since a published credential belongs to the slot and answers need it as well.
-        let form = self.form();
+        let form = match kind {
+            TokenKind::Bearer => self.form(),
+            TokenKind::Dpop => HeaderForm {
+                before: "DPoP ".to_owned(),
+                after: String::new(),
+            },
+        };
         match Published::formed(&credential, refresh_at, &form.before, &form.after) {
             Ok(published) => {
+                let published = match bound {
+                    Some(bound) => published.bound_by(bound),
+                    None => published,
+                };
                 let url = match (&self.grant, &self.upstream) {
                     (Some(grant), _) => Some(grant.upstream_url.clone()),
                     (None, Some(upstream)) => Some(upstream.url.url().to_string()),
@@ -203,6 +237,24 @@ impl TokenManager {
             }
             Err(error) => warn!(account = %self.account, %error, "the credential is unusable"),
         }
+    }
+}
+
+impl TokenManager {
+    /// What proves possession of the key of the grant: the same as long as the key is, for the
+    /// nonces that it knows.
+    fn prover(&mut self) -> Result<Arc<Prover>, KeyFault> {
+        let key = self.grant.as_ref().and_then(|grant| grant.dpop.clone());
+        let key = key.ok_or(KeyFault::NoKey)?;
+        if let Some((known, prover)) = &self.prover
+            && *known == key
+        {
+            return Ok(Arc::clone(prover));
+        }
+        let (clock, random) = (self.deps.clock.clone(), self.deps.random.clone());
+        let prover = Arc::new(Prover::new(&key, Freshness::new(clock, random))?);
+        self.prover = Some((key, Arc::clone(&prover)));
+        Ok(prover)
     }
 }
 

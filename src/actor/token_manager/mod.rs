@@ -14,15 +14,16 @@ use tracing::warn;
 use crate::clock::random_u64;
 use crate::config::Upstream;
 use crate::failpoint;
+use crate::jose::Prover;
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, LoginReason, TransientCause};
 use crate::model::id::AccountRef;
 use crate::model::mcp::Identity;
 use crate::model::record::{GrantRecord, RefreshIntent, SignedOutRecord};
 use crate::model::refresh::{Demand, Effect, Event, Machine, Restored, RetryPolicy, Waiter};
-use crate::model::secret::AccessToken;
+use crate::model::secret::{AccessToken, PrivateKey};
 use crate::model::time::Timestamp;
-use crate::model::token::TokenPolicy;
+use crate::model::token::{TokenKind, TokenPolicy};
 use crate::oauth::Authority;
 use crate::store::StoreError;
 
@@ -34,6 +35,7 @@ use super::{Deps, Settle};
 mod custody;
 mod handlers;
 mod origin;
+mod own;
 mod salvage;
 
 use salvage::Salvage;
@@ -41,6 +43,7 @@ use salvage::Salvage;
 /// An access token as it came.
 pub(super) struct Held {
     access: AccessToken,
+    kind: TokenKind,
     issued: Timestamp,
 }
 
@@ -56,6 +59,8 @@ pub struct TokenManager {
     pub(super) grant: Option<GrantRecord>,
     pub(super) sign_in: SignIn,
     held: Option<Held>,
+    /// What proves possession of the key of the grant.
+    prover: Option<(PrivateKey, Arc<Prover>)>,
     salvage: Option<Salvage>,
     slot: Arc<Slot>,
     published: Option<Arc<Published>>,
@@ -88,6 +93,7 @@ impl TokenManager {
             grant: None,
             sign_in: SignIn::default(),
             held: None,
+            prover: None,
             salvage: None,
             slot,
             published: None,

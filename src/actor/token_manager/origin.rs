@@ -6,17 +6,13 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::TokenManager;
+use super::{TokenManager, own};
 use crate::clock::Clock;
-use crate::config::{Auth, ClientCredentials, HeaderForm, Resource, SecretSource, Upstream};
+use crate::config::{Auth, HeaderForm, SecretSource};
 use crate::credential::{self, source};
 use crate::model::fault::{RefreshFailure, TransientCause};
-use crate::model::record::{ClientAuth, ClientOrigin, ClientRecord};
 use crate::model::refresh::Restored;
 use crate::model::token::NewTokens;
-use crate::oauth::{
-    Authority, ClientChoice, ClientPlan, DiscoveryFault, OwnGrant, Provider, ResourcePlan, choose,
-};
 use crate::store::Store;
 
 type Renewal = LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
@@ -54,7 +50,7 @@ impl TokenManager {
                     Ok(tokens)
                 }))
             }
-            Auth::ClientCredentials(client) => Some(Box::pin(own_token(
+            Auth::ClientCredentials(client) => Some(Box::pin(own::token(
                 (**client).clone(),
                 Arc::clone(&upstream),
                 Rc::clone(&self.authority),
@@ -94,91 +90,7 @@ async fn secret(
     Ok(NewTokens::bare(secret.into(), clock.now()))
 }
 
-/// The client credentials grant, with a secret that is read each time and an endpoint that is
-/// looked up each time: both may have changed since the last token.
-async fn own_token(
-    client: ClientCredentials,
-    upstream: Arc<Upstream>,
-    authority: Rc<dyn Authority>,
-    store: Store,
-    clock: Arc<dyn Clock>,
-) -> Result<NewTokens, RefreshFailure> {
-    let secret = source::read(&client.client_secret, &store).await;
-    let secret = secret.map_err(|fault| later(fault.into()))?;
-    let url = upstream.url.url();
-    let fixed = match &client.resource {
-        Resource::Auto => None,
-        Resource::Off => Some(None),
-        Resource::Value(value) => Some(Some(value.clone())),
-    };
-    let mut grant = if let Some(endpoint) = &client.token_endpoint {
-        let record = ClientRecord {
-            issuer: endpoint.to_string(),
-            redirect_uri: String::new(),
-            client_id: client.client_id.clone(),
-            client_secret: Some(secret),
-            secret_expires: None,
-            auth: client.client_auth.unwrap_or(ClientAuth::Basic),
-            origin: ClientOrigin::Configured,
-            management: None,
-            created: clock.now(),
-        };
-        let resource = fixed.unwrap_or_else(|| Some(upstream.url.as_str().to_owned()));
-        OwnGrant::at(endpoint.clone(), record, resource)
-    } else {
-        let mut provider = Provider::discovered(url.clone(), String::new());
-        provider.pins.issuer = client.issuer.as_ref().map(issuer);
-        provider.client = ClientPlan::Configured {
-            client_id: client.client_id.clone(),
-            client_secret: Some(secret),
-            auth: client.client_auth,
-        };
-        provider.resource = match &fixed {
-            None => ResourcePlan::Auto,
-            Some(None) => ResourcePlan::Off,
-            Some(Some(value)) => ResourcePlan::Fixed(value.clone()),
-        };
-        let found = authority.discover(&provider, &[]).await;
-        let found = found.map_err(|failure| match failure.fault {
-            DiscoveryFault::Transient { cause, .. } => later(cause),
-            fault => later(TransientCause::Discovery(fault.to_string())),
-        })?;
-        let choice = choose(&provider, &found, &[], clock.now());
-        let record = match choice {
-            Ok(ClientChoice::Use(record)) => *record,
-            Ok(ClientChoice::Register) => {
-                unreachable!("a configured client is never registered")
-            }
-            Err(failure) => {
-                return Err(later(TransientCause::Discovery(failure.to_string())));
-            }
-        };
-        OwnGrant::found(&found, record)
-    };
-    grant.scopes = client.scopes;
-    grant.audience = client.audience;
-    authority
-        .own_token(grant)
-        .await
-        .map_err(|failure| match failure {
-            // No person can sign in here: the client may be put right at the server.
-            RefreshFailure::Rejected(code) => later(TransientCause::Code(code)),
-            RefreshFailure::Ambiguous(cause) | RefreshFailure::RotatedOnly { cause, .. } => {
-                later(cause)
-            }
-            transient @ RefreshFailure::Transient { .. } => transient,
-        })
-}
-
-/// `url` writes a lone slash behind a host that issuers do not have.
-fn issuer(url: &url::Url) -> String {
-    match url.path() {
-        "/" => url.as_str().trim_end_matches('/').to_owned(),
-        _ => url.to_string(),
-    }
-}
-
-fn later(cause: TransientCause) -> RefreshFailure {
+pub(super) fn later(cause: TransientCause) -> RefreshFailure {
     RefreshFailure::Transient {
         cause,
         retry_after: None,

@@ -28,6 +28,9 @@ pub struct LoginArgs {
     /// Read the address that the browser ends on from standard input
     #[arg(long)]
     pub paste: bool,
+    /// Show a code to enter in a browser on any other device
+    #[arg(long, conflicts_with_all = ["paste", "no_browser"])]
+    pub device: bool,
     /// Scopes in place of those configured
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub scopes: Option<Vec<String>>,
@@ -52,6 +55,7 @@ impl LoginArgs {
             target,
             no_browser: false,
             paste: false,
+            device: false,
             scopes: None,
             add_scopes: Vec::new(),
             force: false,

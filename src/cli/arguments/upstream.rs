@@ -39,6 +39,12 @@ pub struct UpstreamAddArgs {
     /// How doorward proves itself to it
     #[arg(long, default_value = "oauth")]
     pub auth: AuthForm,
+    /// The client to be, where it is registered already
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// That client proves itself with a private key, not with a secret
+    #[arg(long, requires = "client_id")]
+    pub signs: bool,
     /// A field to add to every request; may be repeated
     #[arg(long = "header", value_name = "K: V")]
     pub headers: Vec<String>,
@@ -58,6 +64,8 @@ pub struct UpstreamAddArgs {
 pub enum AuthForm {
     /// A person signs in.
     Oauth,
+    /// Doorward signs in by itself.
+    ClientCredentials,
     /// A secret is stored.
     Static,
     /// The agent sends its own token.

@@ -1,7 +1,9 @@
 //! From what was written to what is meant: every section is read, every rule is checked, and all
 //! that is wrong is noted.
 
+mod client;
 mod oauth;
+mod own;
 mod proxy;
 mod secret;
 mod server;

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::secret::secret;
-use super::unattended;
 use super::upstream::is_loopback;
+use super::{client, own, unattended};
 use crate::config::kinds::{Kind, LIST, TEXT, Variables, YES, text, word};
 use crate::config::raw::{Node, Origin, Value};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Auth, Endpoints, FALLBACK_SCOPES, Oauth, Redirect, Register, Resource, Server,
+    Auth, Endpoints, FALLBACK_SCOPES, Oauth, ProofSource, Redirect, Register, Resource, Server,
 };
 use crate::model::record::ClientAuth;
 
@@ -19,6 +18,8 @@ use crate::model::record::ClientAuth;
 enum AuthKind {
     Oauth,
     ClientCredentials,
+    JwtBearer,
+    TokenExchange,
     Static,
     Exec,
     Passthrough,
@@ -34,6 +35,8 @@ const AUTH_KIND: Kind<'static, AuthKind> = Kind {
                 ("oauth", AuthKind::Oauth),
                 ("none", AuthKind::None),
                 ("client_credentials", AuthKind::ClientCredentials),
+                ("jwt_bearer", AuthKind::JwtBearer),
+                ("token_exchange", AuthKind::TokenExchange),
                 ("static", AuthKind::Static),
                 ("exec", AuthKind::Exec),
                 ("passthrough", AuthKind::Passthrough),
@@ -53,7 +56,9 @@ pub(super) fn auth(
             let oauth = oauth(&mut section, variables, server);
             Some(Auth::Oauth(Box::new(oauth)))
         }
-        AuthKind::ClientCredentials => unattended::client_credentials(&mut section, variables),
+        AuthKind::ClientCredentials => own::client_credentials(&mut section, variables),
+        AuthKind::JwtBearer => own::jwt_bearer(&mut section, variables),
+        AuthKind::TokenExchange => own::token_exchange(&mut section, variables),
         AuthKind::Static => unattended::stored(&mut section, variables),
         AuthKind::Exec => unattended::exec(&mut section, variables),
         AuthKind::Passthrough => Some(unattended::passthrough(&mut section)),
@@ -69,19 +74,13 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
     let client_id = section
         .optional("client_id", TEXT)
         .filter(|id| !id.is_empty());
-    let client_secret = section.optional(
-        "client_secret",
-        Kind {
-            shape: "a table",
-            parse: &|node| secret(node, variables),
-        },
-    );
+    let proof = client::proof(section, variables);
     let oauth = Oauth {
         scopes: section.optional("scopes", LIST),
         fallback_scopes: from_environment(section),
         resource: section.read("resource", "auto", RESOURCE),
         client_id,
-        client_secret,
+        proof,
         client_auth: section.read("client_auth", "auto", CLIENT_AUTH),
         client_metadata_url: section.optional("client_metadata_url", METADATA_URL),
         register: section.read("register", "auto", REGISTER),
@@ -91,9 +90,9 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
         redirect: section.read("redirect", "loopback", REDIRECT),
         extra_authorize: extra_authorize(section),
         probe_path: section.optional("probe_path", PROBE_PATH),
+        prefer_device_flow: section.read("prefer_device_flow", "false", YES),
         legacy_2025_03_26: section.read("legacy_2025_03_26", "false", YES),
     };
-    section.later("prefer_device_flow");
     agree(section, &oauth, server);
     oauth
 }
@@ -105,9 +104,21 @@ fn agree(section: &Section<'_>, oauth: &Oauth, server: &Server) {
             section.wrong(key, origin, wrong);
         }
     };
-    if oauth.client_secret.is_some() && oauth.client_id.is_none() {
-        let wrong = Wrong::new("needs a `client_id`", "a secret belongs to a client");
-        complain("client_secret", wrong);
+    if oauth.proof.is_some() && oauth.client_id.is_none() {
+        let wrong = |what: &str| Wrong::new("needs a `client_id`", what);
+        complain("client_secret", wrong("a secret belongs to a client"));
+        complain("private_key", wrong("a key belongs to a client"));
+    }
+    client::agree(
+        section,
+        oauth.client_auth,
+        oauth.proof.as_ref(),
+        oauth.client_id.is_some(),
+    );
+    let signs = matches!(oauth.proof, Some(ProofSource::Key { .. }));
+    if signs && oauth.endpoints.is_some() && oauth.issuer.is_none() {
+        let note = "what the key signs is addressed to the `issuer`, which is not set";
+        complain("private_key", Wrong::new("has no addressee", note));
     }
     let named = oauth.client_id.is_some() || oauth.client_metadata_url.is_some();
     if oauth.register == Register::Never && !named {
@@ -125,18 +136,6 @@ fn agree(section: &Section<'_>, oauth: &Oauth, server: &Server) {
     if oauth.register == Register::Dynamic && oauth.client_metadata_url.is_some() {
         let note = "with \"dynamic\", the document would not be used";
         complain("register", Wrong::new("does not fit", note));
-    }
-    let confidential = matches!(
-        oauth.client_auth,
-        Some(ClientAuth::Basic | ClientAuth::Post)
-    );
-    if oauth.client_id.is_some() && confidential && oauth.client_secret.is_none() {
-        let note = "this way of proving itself needs a `client_secret`";
-        complain("client_auth", Wrong::new("does not fit", note));
-    }
-    if oauth.client_auth == Some(ClientAuth::None) && oauth.client_secret.is_some() {
-        let note = "with \"none\", the `client_secret` would not be used";
-        complain("client_auth", Wrong::new("does not fit", note));
     }
     if oauth.redirect == Redirect::Public && server.public_base_url.is_none() {
         let note = "`server.public_base_url` is not set";
@@ -232,8 +231,8 @@ pub(super) const CLIENT_AUTH: Kind<'static, Option<ClientAuth>> = Kind {
             ("none", Some(ClientAuth::None)),
             ("basic", Some(ClientAuth::Basic)),
             ("post", Some(ClientAuth::Post)),
+            ("private_key_jwt", Some(ClientAuth::PrivateKeyJwt)),
         ];
-        not_yet(node, &["private_key_jwt"])?;
         word(node, &words)
     },
 };

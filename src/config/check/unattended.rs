@@ -1,20 +1,16 @@
-//! `[upstreams.NAME.auth]` of the kinds that need no person: `static`, `exec`,
-//! `client_credentials`, `passthrough`.
+//! `[upstreams.NAME.auth]` of the kinds that need no person and no authorization server: `static`,
+//! `exec`, `passthrough`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::oauth::{CLIENT_AUTH, ENDPOINT, RESOURCE};
 use super::secret::{command, secret};
-use crate::config::kinds::{DURATION, Kind, LIST, TEXT, Variables, YES, expand, text, word};
+use crate::config::kinds::{DURATION, Kind, TEXT, Variables, YES, expand, text, word};
 use crate::config::raw::Node;
 use crate::config::read::{Section, Wrong};
-use crate::config::{
-    Auth, ClientCredentials, Exec, ExecOutput, HeaderForm, Passthrough, SecretSource, Static,
-};
-use crate::model::record::ClientAuth;
+use crate::config::{Auth, Exec, ExecOutput, HeaderForm, Passthrough, SecretSource, Static};
 
 /// How long a token serves that tells no end.
 const CACHE: Duration = Duration::from_mins(5);
@@ -63,33 +59,6 @@ pub(super) fn exec(section: &mut Section<'_>, variables: &Variables) -> Option<A
     }))
 }
 
-pub(super) fn client_credentials(section: &mut Section<'_>, variables: &Variables) -> Option<Auth> {
-    let client_id = required(section, "client_id", TEXT, "client_id = \"…\"");
-    let client_secret = place(section, "client_secret", variables);
-    let client_auth = section.read("client_auth", "auto", CLIENT_AUTH);
-    if client_auth == Some(ClientAuth::None)
-        && let Some(origin) = section.written("client_auth")
-    {
-        let note = "a client without a secret cannot sign in by itself (RFC 6749 §4.4)";
-        section.wrong("client_auth", origin, Wrong::new("does not fit", note));
-    }
-    let token_endpoint = section.optional("token_endpoint", ENDPOINT);
-    let issuer = section.optional("issuer", ENDPOINT);
-    let scopes = section.optional("scopes", LIST).unwrap_or_default();
-    let audience = section.optional("audience", TEXT);
-    let resource = section.read("resource", "auto", RESOURCE);
-    Some(Auth::ClientCredentials(Box::new(ClientCredentials {
-        token_endpoint,
-        issuer,
-        client_id: client_id?,
-        client_secret: client_secret?,
-        client_auth,
-        scopes,
-        audience,
-        resource,
-    })))
-}
-
 pub(super) fn passthrough(section: &mut Section<'_>) -> Auth {
     let checked = section.read("check_exp", "true", YES);
     let skew = section.read("skew", "60s", DURATION);
@@ -98,7 +67,7 @@ pub(super) fn passthrough(section: &mut Section<'_>) -> Auth {
     })
 }
 
-fn place(
+pub(super) fn place(
     section: &mut Section<'_>,
     key: &'static str,
     variables: &Variables,
@@ -112,21 +81,25 @@ fn place(
 }
 
 /// The value of a key that this kind cannot do without.
-fn required<T>(
+pub(super) fn required<T>(
     section: &mut Section<'_>,
     key: &'static str,
     kind: Kind<'_, T>,
     example: &str,
 ) -> Option<T> {
-    let missing = section.written(key).is_none();
+    let absent = section.written(key).is_none();
     let value = section.optional(key, kind);
-    if missing {
-        let wrong = Wrong::new("is missing", "this kind of authentication needs one");
-        let help = format!("write {example} below [{}]", section.path);
-        let origin = section.origin.clone();
-        section.wrong(key, &origin, wrong.help(help));
+    if absent {
+        missing(section, key, example);
     }
     value
+}
+
+pub(super) fn missing(section: &Section<'_>, key: &str, example: &str) {
+    let wrong = Wrong::new("is missing", "this kind of authentication needs one");
+    let help = format!("write {example} below [{}]", section.path);
+    let origin = section.origin.clone();
+    section.wrong(key, &origin, wrong.help(help));
 }
 
 fn environment(section: &mut Section<'_>, variables: &Variables) -> BTreeMap<String, String> {

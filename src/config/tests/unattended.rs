@@ -1,6 +1,7 @@
 //! Kinds of authentication that need no person, and the way out.
 
 use super::*;
+use crate::model::record::ClientAuth;
 
 const HEAD: &str = "[upstreams.a]\nurl = \"https://h/\"\n";
 
@@ -108,6 +109,58 @@ fn a_client_of_ours_has_a_secret() {
 }
 
 #[test]
+fn a_client_that_signs_has_a_key_and_nothing_beside_it() {
+    const KEY: &str = "client_id = \"agents\"\nprivate_key = { file = \"/k.pem\" }\n";
+    let own = format!("kind = \"client_credentials\"\n{KEY}key_id = \"k1\"\n");
+    let proof = ProofSource::Key {
+        place: SecretSource::File("/k.pem".into()),
+        id: Some("k1".to_owned()),
+    };
+    let Auth::ClientCredentials(client) = auth(&own) else {
+        panic!("another kind");
+    };
+    assert_eq!(client.proof, Some(proof));
+    let Auth::Oauth(oauth) = auth(&format!("{KEY}client_auth = \"private_key_jwt\"\n")) else {
+        panic!("another kind");
+    };
+    assert_eq!(oauth.client_auth, Some(ClientAuth::PrivateKeyJwt));
+    for (wrong, said) in [
+        (
+            format!("{KEY}client_auth = \"basic\"\n"),
+            "proves itself by",
+        ),
+        (
+            format!("{KEY}client_auth = \"none\"\n"),
+            "would not be used",
+        ),
+        (
+            format!("{KEY}client_secret = {{ env = \"A\" }}\n"),
+            "is one too many",
+        ),
+        (
+            "private_key = { env = \"A\" }\n".to_owned(),
+            "a key belongs to a client",
+        ),
+        (
+            "client_id = \"a\"\nkey_id = \"k\"\n".to_owned(),
+            "needs a `private_key`",
+        ),
+        (
+            "client_id = \"a\"\nclient_auth = \"private_key_jwt\"\n".to_owned(),
+            "needs a `private_key`",
+        ),
+        (
+            format!(
+                "{KEY}authorization_endpoint = \"https://id/a\"\ntoken_endpoint = \"https://id/t\"\n"
+            ),
+            "has no addressee",
+        ),
+    ] {
+        refused(&wrong, said);
+    }
+}
+
+#[test]
 fn an_agents_own_token_is_checked_unless_told_otherwise() {
     let skew = |text: &str| match auth(&format!("kind = \"passthrough\"\n{text}")) {
         Auth::Passthrough(how) => how.skew,
@@ -149,4 +202,63 @@ fn the_proxy_of_the_environment_is_used_unless_told_otherwise() {
     assert!(bad("[defaults]\nproxy = \"socks5://p:1\"\n").contains("no way to speak to a proxy"));
     let socks = parse("", &inputs(&[("HTTPS_PROXY", "socks5://p:1")]));
     assert!(socks.is_err_and(|error| error.render().contains("HTTPS_PROXY")));
+}
+
+#[test]
+fn an_assertion_is_somewhere_or_comes_of_an_exchange() {
+    const CLIENT: &str = "client_id = \"agents\"\n";
+    const IDP: &str = "idp = { token_endpoint = \"https://id/t\", client_id = \"b\", \
+                       subject_token = { env = \"T\" } }\n";
+    let own = auth(&format!(
+        "kind = \"jwt_bearer\"\n{CLIENT}assertion = {{ file = \"/token\" }}\n"
+    ));
+    assert_eq!(own.kind(), "jwt_bearer");
+    assert_eq!(own.secret(), Some(&SecretSource::File("/token".into())));
+    let Auth::ClientCredentials(own) = own else {
+        panic!("another kind");
+    };
+    assert_eq!((own.proof, own.client_auth), (None, None));
+    let exchanged = auth(&format!("kind = \"token_exchange\"\n{CLIENT}{IDP}"));
+    assert_eq!(exchanged.kind(), "token_exchange");
+    let Auth::ClientCredentials(own) = exchanged else {
+        panic!("another kind");
+    };
+    let Grounds::Exchange(idp) = own.grounds else {
+        panic!("other grounds");
+    };
+    assert_eq!(
+        idp.subject_type,
+        "urn:ietf:params:oauth:token-type:id_token"
+    );
+    assert_eq!(idp.client_id, "b");
+    for (wrong, said) in [
+        (
+            format!("kind = \"jwt_bearer\"\n{CLIENT}"),
+            "assertion` is missing",
+        ),
+        (
+            format!("kind = \"token_exchange\"\n{CLIENT}"),
+            "idp.token_endpoint` is missing",
+        ),
+        (
+            format!("kind = \"token_exchange\"\n{IDP}"),
+            "auth.client_id` is missing",
+        ),
+        (
+            format!(
+                "kind = \"token_exchange\"\n{CLIENT}{}",
+                IDP.replace("\"b\",", "\"b\", subject_token_type = \"nonsense\",")
+            ),
+            "must be \"id_token\"",
+        ),
+        (
+            format!(
+                "kind = \"token_exchange\"\n{CLIENT}{}",
+                IDP.replace("\"b\",", "\"b\", subject = 1,")
+            ),
+            "unknown key `subject`",
+        ),
+    ] {
+        refused(&wrong, said);
+    }
 }

@@ -53,7 +53,7 @@ fn seed_s4_01_variables_alone_are_enough() {
     assert_eq!(oauth.scopes, Some(scopes));
     assert_eq!(oauth.client_id.as_deref(), Some("abc"));
     let secret = SecretSource::Variable("CLIENT_SECRET".to_owned());
-    assert_eq!(oauth.client_secret, Some(secret));
+    assert_eq!(oauth.proof, Some(ProofSource::Secret(secret)));
     assert_eq!(oauth.register, Register::Never);
     assert_eq!(oauth.probe_path.as_deref(), Some("/probe"));
     assert!(oauth.endpoints.is_some() && oauth.issuer.is_some());

@@ -405,5 +405,11 @@ pub(super) const fn explain(code: Code) -> &'static str {
              variable, and one that speaks the older transport of two connections stay where they \
              are. Add such a server by hand, where doorward can speak to it."
         }
+        Code::DeviceNotOffered => {
+            "`login --device`, and `prefer_device_flow` in the config, ask the authorization server \
+             for a code that a person enters in a browser anywhere (RFC 8628). This server does not \
+             say that it gives such codes. With `--paste`, the sign-in can still be finished in the \
+             browser of another machine."
+        }
     }
 }

@@ -376,4 +376,8 @@ catalogue! {
         "{name} cannot be taken over",
         "{reason}",
         "doorward upstream add {name} URL";
+    DeviceNotOffered "device_not_offered" 409 / , No, exit 8:
+        "{issuer} offers no sign-in on another device",
+        "its metadata names no `device_authorization_endpoint`",
+        "doorward login {upstream} --paste";
 }

@@ -46,6 +46,7 @@ pub(super) async fn discover(
             server: found.server,
             challenge_scopes: found.challenge_scopes,
             resource_scopes: found.resource_scopes,
+            bound: found.bound,
             source: found.source,
             trust: walk.trust,
             trail: walk.trail,
@@ -70,6 +71,7 @@ struct Found {
     resource: Option<String>,
     challenge_scopes: Option<Vec<String>>,
     resource_scopes: Option<Vec<String>>,
+    bound: bool,
     source: Source,
 }
 
@@ -84,6 +86,7 @@ impl Walk {
                 resource: None,
                 challenge_scopes: None,
                 resource_scopes: None,
+                bound: false,
                 source: Source::PinnedEndpoints,
             });
         }
@@ -107,6 +110,9 @@ impl Walk {
             }
             (None, None) => return Err(DiscoveryFault::NoResourceMetadata),
         };
+        // RFC 9449 §7.1 and §5.1 of RFC 9728: the challenge that is followed, or the document.
+        let bound = challenge.is_some_and(|challenge| challenge.scheme == "dpop")
+            || resource.as_ref().is_some_and(|resource| resource.bound);
         let (resource, resource_scopes) = match resource {
             Some(found) => (Some(found.resource), found.scopes_supported),
             None => (None, None),
@@ -116,6 +122,7 @@ impl Walk {
             resource,
             challenge_scopes,
             resource_scopes,
+            bound,
             source,
         })
     }

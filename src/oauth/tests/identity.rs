@@ -34,7 +34,7 @@ fn oc_cimd_is_used_where_the_server_fetches_it() {
 
     plan.client = ClientPlan::Configured {
         client_id: "mine".to_owned(),
-        client_secret: None,
+        proof: None,
         auth: None,
     };
     let used = chosen(&plan, &found, &stored).expect("the configured one");

@@ -1,6 +1,7 @@
 //! The OAuth client against fake servers on real sockets, and by tables where no socket is needed.
 
 mod answers;
+mod device;
 mod discovery;
 mod hostile;
 mod identity;
@@ -23,7 +24,7 @@ use crate::http::fake::{Deed, Seen, answer};
 use crate::http::{Timeouts, TlsFault, Zone};
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::ClientOrigin;
-use crate::model::secret::RefreshToken;
+use crate::model::secret::{ClientSecret, RefreshToken};
 use crate::model::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -60,7 +61,10 @@ fn authority() -> (OauthAuthority, Arc<ManualClock>) {
             answer: Duration::from_millis(200),
         },
     );
-    (OauthAuthority::new(client, clock.clone()), clock)
+    (
+        OauthAuthority::new(client, clock.clone(), Arc::new(Counting::new())),
+        clock,
+    )
 }
 
 fn provider(upstream: Url) -> Provider {
@@ -72,10 +76,12 @@ fn server() -> ServerMetadata {
         issuer: "https://id.example".to_owned(),
         authorization_endpoint: url("https://id.example/authorize?tenant=7"),
         token_endpoint: url("https://id.example/token"),
+        device_endpoint: None,
         registration_endpoint: Some(url("https://id.example/register")),
         revocation_endpoint: None,
         scopes_supported: None,
         auth_methods: None,
+        auth_algorithms: None,
         iss: IssSupport::NotAdvertised,
         metadata_documents: false,
     }
@@ -87,6 +93,7 @@ fn discovered() -> Discovered {
         resource: Some("https://h.example/mcp".to_owned()),
         challenge_scopes: None,
         resource_scopes: None,
+        bound: false,
         source: Source::ResourceMetadata,
         trust: Trust::new(Zone::Public, &Pins::default()),
         trail: Vec::new(),
@@ -99,6 +106,7 @@ fn client(auth: ClientAuth, secret: Option<&str>) -> ClientRecord {
         redirect_uri: REDIRECT.to_owned(),
         client_id: "client one".to_owned(),
         client_secret: secret.map(ClientSecret::new),
+        key: None,
         secret_expires: None,
         auth,
         origin: ClientOrigin::Registered,
@@ -118,6 +126,7 @@ fn grant(token_endpoint: &Url, client: ClientRecord) -> GrantRecord {
         upstream_url: "https://h.example/mcp".to_owned(),
         scopes: vec!["read".to_owned()],
         refresh: Some(RefreshToken::new("the refresh token")),
+        dpop: None,
         generation: Generation(3),
         identity: None,
         signed_in: NOW,

@@ -3,6 +3,8 @@
 use super::*;
 use crate::http::fake::{Fake, json as reply};
 use crate::model::fault::OauthCode;
+use crate::model::record::ClientKey;
+use crate::model::secret::PrivateKey;
 
 async fn register_at(
     fake: &Fake,
@@ -227,7 +229,7 @@ fn oc_token_endpoint_auth_methods_of_a_configured_client() {
         let mut plan = provider(url("https://h.example/mcp"));
         plan.client = ClientPlan::Configured {
             client_id: "c".to_owned(),
-            client_secret: secret.then(|| ClientSecret::new("s")),
+            proof: secret.then(|| ClientProof::Secret(ClientSecret::new("s"))),
             auth,
         };
         let mut found = discovered();
@@ -249,6 +251,50 @@ fn oc_token_endpoint_auth_methods_of_a_configured_client() {
         Some(ClientAuth::Post),
         "the configuration wins"
     );
+}
+
+#[test]
+fn oc_client_assertion_claims_are_signed_in_a_way_that_the_server_takes() {
+    let answer = |pem: &str, methods: Option<&[&str]>, algorithms: Option<&[&str]>| {
+        let list = |names: Option<&[&str]>| {
+            names.map(|names| names.iter().map(|&name| name.to_owned()).collect())
+        };
+        let mut plan = provider(url("https://h.example/mcp"));
+        plan.client = ClientPlan::Configured {
+            client_id: "mine".to_owned(),
+            proof: Some(ClientProof::Key(ClientKey {
+                key: PrivateKey::new(pem),
+                id: None,
+            })),
+            auth: None,
+        };
+        let mut found = discovered();
+        found.server.auth_methods = list(methods);
+        found.server.auth_algorithms = list(algorithms);
+        match choose(&plan, &found, &[], NOW) {
+            Ok(ClientChoice::Use(client)) => Ok(client.auth),
+            Ok(ClientChoice::Register) => panic!("there is one"),
+            Err(failure) => Err(failure.to_string()),
+        }
+    };
+    let ec = include_str!("../../jose/tests/ec.pem");
+    let both: &[&str] = &["client_secret_basic", "private_key_jwt"];
+    let signs = Ok(ClientAuth::PrivateKeyJwt);
+    assert_eq!(answer(ec, None, None), signs);
+    assert_eq!(answer(ec, Some(both), Some(&["RS256", "ES256"])), signs);
+    let refused = |answer: Result<ClientAuth, String>, said: &str| {
+        let why = answer.expect_err("refused");
+        assert!(why.contains(said), "{why}");
+    };
+    refused(
+        answer(ec, Some(&both[..1]), None),
+        "no way of client authentication",
+    );
+    refused(
+        answer(ec, Some(both), Some(&["RS256"])),
+        "signed with ES256",
+    );
+    refused(answer("-----", None, None), "no private key in PEM");
 }
 
 #[actix_web::test]

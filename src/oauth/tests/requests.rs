@@ -1,8 +1,12 @@
 //! What goes to token and revocation endpoints, and how often.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+
 use super::*;
 use crate::http::fake::{Fake, json as reply};
 use crate::model::fault::OauthCode;
+use crate::model::record::ClientKey;
+use crate::model::secret::PrivateKey;
 
 fn good() -> Deed {
     reply(
@@ -101,6 +105,69 @@ async fn oc_token_endpoint_auth_methods() {
     );
     assert_eq!(post.header("authorization"), None);
     assert_eq!(post.field("client_secret").as_deref(), Some("a secret:+"));
+}
+
+/// What a compact signature says, unchecked.
+fn parts_of(statement: &str) -> [Value; 2] {
+    let mut parts = statement.split('.').map(|part| {
+        let bytes = Base64UrlUnpadded::decode_vec(part).expect("base64url");
+        serde_json::from_slice::<Value>(&bytes)
+    });
+    let mut next = || parts.next().expect("a part").expect("JSON");
+    [next(), next()]
+}
+
+#[actix_web::test]
+async fn oc_client_assertion_claims() {
+    let fake = Fake::start(|_, _| good()).await;
+    let mut signing = client(ClientAuth::PrivateKeyJwt, None);
+    signing.key = Some(ClientKey {
+        key: PrivateKey::new(include_str!("../../jose/tests/ec.pem")),
+        id: Some("k1".to_owned()),
+    });
+    let grant = grant(&fake.at("/token"), signing.clone());
+    // One authority: its ids go on.
+    let (authority, _) = authority();
+    for _ in 0..2 {
+        authority.refresh(&grant).await.expect("tokens");
+    }
+    let seen = fake.seen();
+    let mut ids = Vec::new();
+    for seen in &seen {
+        assert_eq!(seen.header("authorization"), None);
+        assert_eq!(seen.field("client_secret"), None);
+        let kind = seen.field("client_assertion_type");
+        assert_eq!(
+            kind.as_deref(),
+            Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+        );
+        let statement = seen.field("client_assertion").expect("an assertion");
+        let [header, claims] = parts_of(&statement);
+        assert_eq!(header, json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}));
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("client one"), &json!("client one"))
+        );
+        assert_eq!(claims["aud"], "https://id.example", "the issuer, alone");
+        let now = NOW.as_millis() / 1000;
+        assert_eq!(
+            (&claims["iat"], &claims["exp"]),
+            (&json!(now), &json!(now + 120))
+        );
+        ids.push(claims["jti"].as_str().expect("an id").to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    let shown = format!("{signing:?}");
+    assert!(
+        !shown.contains("BEGIN") && shown.contains("redacted"),
+        "{shown}"
+    );
+
+    let mut broken = grant.clone();
+    broken.client.key.as_mut().expect("a key").key = PrivateKey::new("nonsense");
+    let failed = authority.refresh(&broken).await.expect_err("no key");
+    assert!(failed.to_string().contains("private key"), "{failed}");
+    assert_eq!(fake.seen().len(), 2, "nothing was sent");
 }
 
 #[actix_web::test]

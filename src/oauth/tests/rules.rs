@@ -254,7 +254,7 @@ async fn seed_s4_03_a_client_is_registered_unless_one_is_set() {
     let mut set = provider(upstream.at("/mcp"));
     set.client = ClientPlan::Configured {
         client_id: "mine".to_owned(),
-        client_secret: None,
+        proof: None,
         auth: None,
     };
     let found = authority().0.discover(&set, &[]).await.expect("a server");

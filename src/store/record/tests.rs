@@ -14,6 +14,10 @@ fn client() -> ClientRecord {
         redirect_uri: "http://127.0.0.1:5177/oauth/callback".into(),
         client_id: "id \"quoted\"".into(),
         client_secret: Some(ClientSecret::new("s\u{e9}cret\n")),
+        key: Some(ClientKey {
+            key: PrivateKey::new("-----BEGIN"),
+            id: Some("k1".into()),
+        }),
         secret_expires: Some(Timestamp::from_millis(9)),
         auth: ClientAuth::Post,
         origin: ClientOrigin::Registered,
@@ -39,6 +43,7 @@ fn every_record_is_read_as_it_was_written() {
         upstream_url: "https://mcp.example/mcp".into(),
         scopes: vec!["a".into(), "b".into()],
         refresh: Some(RefreshToken::new("rt")),
+        dpop: Some(PrivateKey::new("-----BEGIN")),
         generation: Generation(7),
         identity: None,
         signed_in: Timestamp::from_millis(1),

@@ -36,8 +36,11 @@ pub(super) async fn set(
         }
     };
     let secret = ClientSecret::new(given.into_inner().secret);
-    if secret.expose().is_empty() || secret.expose().contains(char::is_control) {
-        let detail = "a secret is one line, and not an empty one";
+    let text = secret.expose();
+    let is_key = text.starts_with("-----BEGIN ");
+    let unfit = |c: char| c.is_control() && !(is_key && matches!(c, '\r' | '\n'));
+    if text.is_empty() || text.contains(unfit) {
+        let detail = "a secret is one line, or a key in PEM, and not empty";
         return Err(Refused(
             Problem::new(Code::BadRequest).with("detail", detail),
         ));

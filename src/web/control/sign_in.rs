@@ -27,6 +27,7 @@ pub(super) async fn login(
         scopes: start.scopes.clone(),
         add_scopes: start.add_scopes.clone(),
         force: start.force,
+        device: start.device || (prefers_device(&upstream) && !start.paste),
         window: start.window_s.map(Duration::from_secs),
     };
     let started = control
@@ -61,6 +62,26 @@ pub(super) async fn login(
             started.authorize_url = start.paste.then_some(authorize_url);
             started
         }
+        LoginStarted::Device {
+            user_code,
+            page,
+            full_page,
+            expires,
+            host,
+            moved_from,
+        } => {
+            let mut started = api::LoginStarted::on_device(
+                api::DeviceCode {
+                    user_code,
+                    verification_uri: page,
+                    verification_uri_complete: full_page,
+                },
+                Moment(expires),
+            );
+            started.host = Some(host);
+            started.moved_from = moved_from;
+            started
+        }
         LoginStarted::AlreadySignedIn(status) => api::LoginStarted::needless(views::account(
             &control.directory,
             &upstream,
@@ -68,6 +89,11 @@ pub(super) async fn login(
             Some(&status),
         )),
     }))
+}
+
+fn prefers_device(upstream: &Upstream) -> bool {
+    let oauth = upstream.auth.oauth();
+    oauth.is_some_and(|oauth| oauth.prefer_device_flow)
 }
 
 #[derive(serde::Deserialize)]

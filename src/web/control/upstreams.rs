@@ -107,6 +107,19 @@ pub(super) async fn add(control: web::Data<Control>, add: web::Json<api::AddUpst
             place.insert("keyring", name.as_str().into());
             auth.insert("secret", place.into());
         }
+        if let Some(id) = &add.client_id {
+            auth.insert("client_id", id.into());
+        }
+        let key = if add.signs {
+            "private_key"
+        } else {
+            "client_secret"
+        };
+        if add.signs || kind == "client_credentials" {
+            let mut place = toml_edit::InlineTable::new();
+            place.insert("keyring", name.as_str().into());
+            auth.insert(key, place.into());
+        }
         if !add.scopes.is_empty() {
             auth.insert(
                 "scopes",

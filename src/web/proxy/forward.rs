@@ -22,7 +22,7 @@ use super::request::{Proof, outgoing};
 use super::resume::{self, Resume};
 use super::standin::Tap;
 use super::trouble::{Trouble, no_body, no_credential, problem, transport_trouble, unrepeatable};
-use super::{Worker, challenge, credential, passthrough, standin, step_up};
+use super::{Worker, challenge, credential, passthrough, possession, standin, step_up};
 use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem, ago};
 use crate::model::id::Generation;
@@ -136,7 +136,7 @@ async fn exchange(
     }
     repair::prepare(worker, request, call, &mut named, &proof).await?;
     let mut connection = Connection::Any;
-    let (mut replayed, mut repaired) = (false, false);
+    let (mut replayed, mut repaired, mut nonced) = (false, false, false);
     let mut waits_until = None;
     loop {
         let Some(content) = body.next() else {
@@ -168,6 +168,21 @@ async fn exchange(
             }
             Err(error) => return Err(transport_trouble(call, error)),
         };
+        if let Proof::Held(used) = &proof
+            && let Some(bound) = &used.bound
+            && possession::is_worth_another(
+                bound,
+                &call.route.peer.origin,
+                response.status(),
+                response.headers(),
+            )
+            && !nonced
+            && body.is_kept()
+        {
+            Box::pin(drain(response)).await;
+            nonced = true;
+            continue;
+        }
         if let Proof::Held(used) = &proof {
             if response.status() == StatusCode::UNAUTHORIZED {
                 let reason = challenge::parameter(response.headers(), "error")

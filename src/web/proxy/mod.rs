@@ -30,6 +30,7 @@ mod ids;
 mod mcp;
 pub(super) mod message;
 mod passthrough;
+pub(in crate::web) mod possession;
 mod repair;
 mod replay;
 mod request;

@@ -10,10 +10,10 @@ use http::header::{HOST, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::super::routes::AgentName;
-use super::Worker;
 use super::admit::Call;
 use super::mcp::{Name, SESSION};
 use super::repair::REVISION;
+use super::{Worker, possession};
 use crate::ledger::Published;
 use crate::model::route;
 use crate::transport::RequestBody;
@@ -98,6 +98,12 @@ pub(super) fn outgoing(
         _ => Method::POST,
     };
     *outgoing.uri_mut() = Uri::from(call.target.clone());
+    if let Proof::Held(held) = proof
+        && held.bound.is_some()
+    {
+        let (to, path) = (&call.route.peer.origin, outgoing.uri().path());
+        possession::prove(held, outgoing.method(), to, path, &mut headers);
+    }
     *outgoing.headers_mut() = headers;
     outgoing
 }

@@ -18,10 +18,10 @@ use tracing::debug;
 use super::super::routes::RouteEntry;
 use super::Worker;
 use super::answer::is_event_stream;
-use super::credential;
 use super::mcp::{Named, SESSION, epoch};
 use super::repair::{LAST_EVENT, REVISION};
 use super::request::Proof;
+use super::{credential, possession};
 use crate::ledger::{Life, McpSession, Published};
 use crate::model::id::Generation;
 use crate::model::mcp::{Attempts, Course, Epoch, Likeness, Seen, compare};
@@ -202,6 +202,10 @@ impl Asked {
         if let Some(value) = held.and_then(|held| held.header.clone()) {
             fields.insert(self.route.spec.header.clone(), value);
         }
+        if let Some(held) = held {
+            let (to, path) = (&self.route.peer.origin, self.uri.path());
+            possession::prove(held, &http::Method::GET, to, path, fields);
+        }
         if let Some(life) = life {
             fields.remove(SESSION);
             fields.extend(life.id.clone().map(|id| (SESSION, id)));
@@ -221,6 +225,16 @@ impl Asked {
         let Ok(response) = self.worker.transport.send(sent).await else {
             return Attempt::Later;
         };
+        if let Some(bound) = held.and_then(|held| held.bound.as_ref())
+            && possession::is_worth_another(
+                bound,
+                &self.route.peer.origin,
+                response.status(),
+                response.headers(),
+            )
+        {
+            return Attempt::Later;
+        }
         match response.status() {
             StatusCode::OK if is_event_stream(response.headers()) => {
                 Attempt::Open(response.into_body())

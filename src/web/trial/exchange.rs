@@ -13,7 +13,7 @@ use crate::ledger::Published;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::data_of_events;
 use crate::transport::{Call, Connection, RequestBody, UpstreamTransport};
-use crate::web::proxy::transport_problem;
+use crate::web::proxy::{possession, transport_problem};
 use crate::web::routes::RouteAuth;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -38,28 +38,28 @@ impl Trial {
         held: Option<&Published>,
     ) -> Result<Reply, Problem> {
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let proof = held.and_then(|held| held.header.clone());
-        self.send(Method::POST, Some(&message), proof, None).await
+        self.send(Method::POST, Some(&message), held, None).await
     }
 
     pub(super) async fn follow(&self, method: &str, params: &Value) -> Result<Reply, Problem> {
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let (proof, session) = self.session.clone().unwrap_or_default();
-        self.send(Method::POST, Some(&message), proof, session)
+        let (held, session) = self.session.clone().unwrap_or_default();
+        self.send(Method::POST, Some(&message), held.as_deref(), session)
             .await
     }
 
     pub(super) async fn notify(&self, method: &str) -> Result<Reply, Problem> {
         let message = json!({ "jsonrpc": "2.0", "method": method });
-        let (proof, session) = self.session.clone().unwrap_or_default();
-        self.send(Method::POST, Some(&message), proof, session)
+        let (held, session) = self.session.clone().unwrap_or_default();
+        self.send(Method::POST, Some(&message), held.as_deref(), session)
             .await
     }
 
     /// Ends the MCP session; servers may refuse that, which nobody has to know.
     pub(super) async fn leave(&self) {
-        if let Some((proof, Some(session))) = self.session.clone() {
-            let _ = self.send(Method::DELETE, None, proof, Some(session)).await;
+        if let Some((held, Some(session))) = self.session.clone() {
+            let held = held.as_deref();
+            let _ = self.send(Method::DELETE, None, held, Some(session)).await;
         }
     }
 
@@ -67,16 +67,41 @@ impl Trial {
         &self,
         method: Method,
         message: Option<&Value>,
-        proof: Option<HeaderValue>,
+        held: Option<&Published>,
+        session: Option<HeaderValue>,
+    ) -> Result<Reply, Problem> {
+        let first = self
+            .send_once(&method, message, held, session.clone())
+            .await?;
+        let from = &self.route.peer.origin;
+        let bound = held.and_then(|held| held.bound.as_ref());
+        match bound {
+            Some(bound)
+                if possession::is_worth_another(bound, from, first.status, &first.headers) =>
+            {
+                self.send_once(&method, message, held, session).await
+            }
+            _ => Ok(first),
+        }
+    }
+
+    fn target(&self) -> Uri {
+        let target = self.route.base.target("", None, false);
+        Uri::from(target.expect("the configured URL itself leads nowhere else"))
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        message: Option<&Value>,
+        held: Option<&Published>,
         session: Option<HeaderValue>,
     ) -> Result<Reply, Problem> {
         let (route, spec) = (&self.route, &self.route.spec);
-        let target = route.base.target("", None, false);
-        let target = target.expect("the configured URL itself leads nowhere else");
         let body = message.map_or_else(Bytes::new, |message| message.to_string().into());
         let mut request = Request::new(RequestBody::whole(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target);
+        request.method_mut().clone_from(method);
+        *request.uri_mut() = self.target();
         let headers = request.headers_mut();
         let ours = concat!("doorward/", env!("CARGO_PKG_VERSION"));
         let both = "application/json, text/event-stream";
@@ -93,7 +118,12 @@ impl Trial {
         }
         if spec.auth == RouteAuth::Injected {
             headers.remove(AUTHORIZATION);
+            let proof = held.and_then(|held| held.header.clone());
             headers.extend(proof.map(|proof| (spec.header.clone(), proof)));
+            if let Some(held) = held {
+                let to = &route.peer.origin;
+                possession::prove(held, method, to, self.target().path(), headers);
+            }
         }
         let call = Call {
             peer: &route.peer,

@@ -51,7 +51,7 @@ struct Trial {
     route: Arc<RouteEntry>,
     transport: HyperTransport,
     /// The credential and the MCP session, once there are some.
-    session: Option<(Option<HeaderValue>, Option<HeaderValue>)>,
+    session: Option<(Option<Arc<Published>>, Option<HeaderValue>)>,
     revision: Option<HeaderValue>,
     steps: Vec<Step>,
     /// The first one is what the person has to solve first.
@@ -188,8 +188,7 @@ impl Trial {
         }
         match self.greeted(&reply) {
             Ok(message) => {
-                let sent = token.as_ref().and_then(|token| token.header.clone());
-                self.session = Some((sent, reply.headers.get(SESSION).cloned()));
+                self.session = Some((token.clone(), reply.headers.get(SESSION).cloned()));
                 self.step("initialize", StepResult::Ok, message, since);
                 let _ = self.notify("notifications/initialized").await;
                 true

@@ -15,12 +15,12 @@ use doorward::ledger::Ledger;
 use doorward::model::fault::{RefreshFailure, TransientCause};
 use doorward::model::id::AccountRef;
 use doorward::model::record::{ClientRecord, GrantRecord};
-use doorward::model::secret::{AccessToken, RefreshToken};
+use doorward::model::secret::{AccessToken, Assertion, RefreshToken};
 use doorward::model::time::Timestamp;
-use doorward::model::token::NewTokens;
+use doorward::model::token::{NewTokens, TokenKind};
 use doorward::oauth::{
-    Authority, Discovered, DiscoveryFailure, Exchange, OwnGrant, Provider, RegistrationFailure,
-    Revocation,
+    Authority, DeviceAsk, DeviceFault, DeviceLogin, Discovered, DiscoveryFailure, Exchange,
+    OwnGrant, Polled, Provider, RegistrationFailure, Revocation, TokenExchange,
 };
 use doorward::store::Store;
 use futures_util::future::{LocalBoxFuture, pending};
@@ -46,6 +46,7 @@ impl Presented {
     pub(crate) fn rotate(self, number: u32, now: Timestamp) {
         let tokens = NewTokens {
             access: AccessToken::new(format!("access-{number}")),
+            kind: TokenKind::Bearer,
             expires_in: Some(LIFE),
             refresh: Some(RefreshToken::new(format!("refresh-{number}"))),
             scopes: None,
@@ -119,6 +120,17 @@ impl Authority for Prompted {
         Box::pin(pending())
     }
 
+    fn device_code(
+        &self,
+        _: DeviceAsk,
+    ) -> LocalBoxFuture<'static, Result<DeviceLogin, DeviceFault>> {
+        Box::pin(pending())
+    }
+
+    fn poll_device(&self, _: &DeviceLogin) -> LocalBoxFuture<'static, Polled> {
+        Box::pin(pending())
+    }
+
     fn refresh(
         &self,
         grant: &GrantRecord,
@@ -139,6 +151,13 @@ impl Authority for Prompted {
                 Err(_) => pending().await,
             }
         })
+    }
+
+    fn exchange_token(
+        &self,
+        _: TokenExchange,
+    ) -> LocalBoxFuture<'static, Result<Assertion, RefreshFailure>> {
+        Box::pin(pending())
     }
 
     fn own_token(&self, _: OwnGrant) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {

@@ -53,7 +53,7 @@ export class Tokens {
     const { payload, generation } = record;
     const facts = {
       client_id: payload.clientId, aud: payload.aud ?? null, exp: payload.exp,
-      scope: payload.scope ?? '', account: payload.accountId, generation,
+      scope: payload.scope ?? '', jkt: payload.jkt ?? null, account: payload.accountId, generation,
     };
     let reason = record.dead;
     if (payload.exp * 1000 <= Date.now()) reason ??= 'expired';
@@ -135,8 +135,8 @@ export class Tokens {
         return [...this.records.values()].find(({ payload }) => payload.uid === uid)?.payload;
       }
 
-      async findByUserCode() {
-        return undefined;
+      async findByUserCode(code) {
+        return [...this.records.values()].find(({ payload }) => payload.userCode === code)?.payload;
       }
 
       async consume(id) {
