@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{Freshness, KeyFault, SigningKey};
@@ -89,16 +89,6 @@ impl Prover {
             nonces.clear();
         }
         nonces.insert(origin.to_owned(), nonce.to_owned());
-    }
-
-    /// The thumbprint of the key (RFC 7638), by which servers name it: `dpop_jkt`, `cnf.jkt`.
-    pub fn thumbprint(&self) -> String {
-        // The members that count, in the order of the alphabet; serde_json keeps it.
-        let canonical = json!({
-            "crv": self.jwk["crv"], "kty": self.jwk["kty"],
-            "x": self.jwk["x"], "y": self.jwk["y"],
-        });
-        Base64UrlUnpadded::encode_string(&Sha256::digest(canonical.to_string()))
     }
 
     fn nonces(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
