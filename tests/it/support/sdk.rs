@@ -44,7 +44,8 @@ impl Sdk {
                 (Self::parts().join(".venv/bin/python"), "py_client.py")
             };
             let credential = daemon.mint(&format!("sdk {}", way[1..].concat())).1;
-            let more = [&["--calls", "0"], way].concat();
+            // Five of them are started and told what to do one after the other.
+            let more = [&["--calls", "0", "--timeout", "200"], way].concat();
             Self::start(daemon, &credential, program, script, &more)
         })
     }
