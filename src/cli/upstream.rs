@@ -27,10 +27,11 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
             };
             changed(context, name, &words).await?;
             let probes = added == Added::New && !asked.no_probe && !ctl.screen.format().is_json();
-            if probes && context.running().await?.is_some() {
-                if let Some(found) = ctl::found_upstream(ctl, name).await {
-                    ctl.screen.say(format!("  {found}"));
-                }
+            if probes
+                && context.running().await?.is_some()
+                && let Some(found) = ctl::found_upstream(ctl, name).await
+            {
+                ctl.screen.say(format!("  {found}"));
             }
             match asked.auth {
                 _ if added == Added::Before => {}

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use super::Keeping;
+use super::keeping::Keeping;
 use super::sync::{AtomicU8, AtomicU32, AtomicU64};
 use crate::clock::Clock;
 use crate::model::id::{AccountRef, SessionId};

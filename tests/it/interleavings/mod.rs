@@ -9,6 +9,9 @@ mod sync;
 #[path = "../../../src/ledger/cell.rs"]
 #[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
 mod cell;
+#[path = "../../../src/ledger/keeping.rs"]
+#[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
+mod keeping;
 #[path = "../../../src/ledger/slot.rs"]
 #[allow(dead_code, unreachable_pub, reason = "built for its tests only")]
 mod slot;
