@@ -118,7 +118,10 @@ pub(super) async fn succeed(paths: &mut Paths, given: &mut Given) -> Result<Inst
     // A thread of its own, which nobody has to wait for when this gives up.
     let (done, turn) = oneshot::channel();
     let paths = paths.clone();
-    std::thread::spawn(move || done.send(InstanceLock::await_turn(&paths)));
+    std::thread::spawn(move || {
+        // Whoever has given up lets the lock go again.
+        let _ = done.send(InstanceLock::await_turn(&paths));
+    });
     match tokio::time::timeout(legacy.patience, turn).await {
         Ok(Ok(lock)) => lock.map_err(paths_problem),
         Ok(Err(error)) => Err(failed("the lock", error)),

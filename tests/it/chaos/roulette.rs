@@ -240,6 +240,9 @@ fn chaos_roulette_of_random_deaths() {
             games[side] = Game::new(side == 0);
         }
         *length *= if line.confirmed > before { 0.8 } else { 1.15 };
+        if (round + 1) % 50 == 0 {
+            eprintln!("{} rounds done", round + 1);
+        }
     }
     for game in &mut games {
         game.remembers(usize::MAX);
