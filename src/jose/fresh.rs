@@ -20,7 +20,7 @@ impl Freshness {
         Self { clock, random }
     }
 
-    /// The present time in seconds, as `iat` and `exp` have it (RFC 7519 §2, NumericDate).
+    /// The present time in seconds, as `iat` and `exp` have it (RFC 7519 §2, `NumericDate`).
     pub fn seconds(&self) -> u64 {
         self.clock.now().as_millis() / 1000
     }

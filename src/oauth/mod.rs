@@ -229,13 +229,16 @@ pub trait Authority {
     fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation>;
 }
 
+/// A key and what proves possession of it.
+type LastProver = (PrivateKey, Arc<Prover>);
+
 /// The authorization servers themselves, over the network.
 #[derive(Clone)]
 pub struct OauthAuthority {
     client: OwnClient,
     clock: Arc<dyn Clock>,
     fresh: Freshness,
-    prover: Arc<Mutex<Option<(PrivateKey, Arc<Prover>)>>>,
+    prover: Arc<Mutex<Option<LastProver>>>,
 }
 
 impl OauthAuthority {

@@ -96,7 +96,7 @@ impl Trial {
         &self,
         method: &Method,
         message: Option<&Value>,
-        held: Option<&Published>,
+        token: Option<&Published>,
         session: Option<HeaderValue>,
     ) -> Result<Reply, Problem> {
         let (route, spec) = (&self.route, &self.route.spec);
@@ -121,11 +121,11 @@ impl Trial {
         }
         if spec.auth == RouteAuth::Injected {
             headers.remove(AUTHORIZATION);
-            let proof = held.and_then(|held| held.header.clone());
+            let proof = token.and_then(|token| token.header.clone());
             headers.extend(proof.map(|proof| (spec.header.clone(), proof)));
-            if let Some(held) = held {
+            if let Some(token) = token {
                 let to = &route.peer.origin;
-                possession::prove(held, method, to, self.target().path(), headers);
+                possession::prove(token, method, to, self.target().path(), headers);
             }
         }
         let call = Call {
