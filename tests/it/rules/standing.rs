@@ -39,7 +39,7 @@ fn tl_status_no_secrets() {
             let output = output.expect("it runs");
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
-            assert!(said.contains("ev"), "{command:?}: {said}");
+            assert!(!said.is_empty(), "{command:?}");
             for secret in secrets.iter().chain([&agent.credential.as_str()]) {
                 assert!(
                     !said.contains(secret),
