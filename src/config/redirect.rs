@@ -22,9 +22,10 @@ pub fn redirect_uri(upstream: &Upstream, server: &Server, origin: &str) -> Strin
         .auth
         .oauth()
         .is_some_and(|oauth| oauth.redirect_per_upstream);
-    let tail = match own {
-        true => format!("/{}", upstream.name),
-        false => String::new(),
+    let tail = if own {
+        format!("/{}", upstream.name)
+    } else {
+        String::new()
     };
     pages_of(upstream, server, origin) + &server.redirect_path + &tail
 }

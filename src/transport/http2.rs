@@ -102,9 +102,10 @@ impl Links {
             let mut places = links.places.borrow_mut();
             Rc::clone(places.entry(PeerKey(Arc::clone(peer))).or_default())
         };
-        let _turn = match place.alone.get() {
-            true => None,
-            false => Some(place.opening.lock().await),
+        let _turn = if place.alone.get() {
+            None
+        } else {
+            Some(place.opening.lock().await)
         };
         if any && let Some(stream) = links.take(peer) {
             return Ok(Opened::Link(stream));

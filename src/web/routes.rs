@@ -192,9 +192,10 @@ impl RouteEntry {
         let host = HeaderValue::from_str(&base.origin().authority).map_err(|_| BadBase::Host)?;
         let peer = Arc::new(Peer {
             origin: Arc::clone(base.origin()),
-            trust: match spec.http2 {
-                true => spec.trust.offering_http2(),
-                false => spec.trust.clone(),
+            trust: if spec.http2 {
+                spec.trust.offering_http2()
+            } else {
+                spec.trust.clone()
             },
             egress: spec.egress.clone(),
         });

@@ -163,6 +163,6 @@ fn a_server_of_the_older_transport_is_recognised() {
     config("transport = \"sse\"\n");
     daemon.sign_in(&server, "ev");
     let (code, report) = daemon.run(&["upstream", "test", "ev"]);
-    let told = "sign-in ok, connection ok, stream ok, tools skip";
+    let told = "sign-in ok, connection ok, stream ok";
     assert_eq!((code, results(&report).as_str()), (0, told), "{report}");
 }

@@ -169,9 +169,10 @@ impl Trial {
         Ok(Reply {
             status: head.status,
             headers: head.headers,
-            first: match events {
-                true => first_event(&read),
-                false => First::Other,
+            first: if events {
+                first_event(&read)
+            } else {
+                First::Other
             },
             message: if events {
                 answer_in(&read)

@@ -24,9 +24,11 @@ impl Part {
             parts.join("node_modules").exists(),
             "the parts are missing; run tests/setup"
         );
-        let program = match script.ends_with(".py") {
-            true => parts.join(".venv/bin/python"),
-            false => "node".into(),
+        let is_python = Path::new(script).extension().is_some_and(|it| it == "py");
+        let program = if is_python {
+            parts.join(".venv/bin/python")
+        } else {
+            "node".into()
         };
         let mut child = Command::new(program)
             .arg(parts.join(script))
