@@ -20,15 +20,17 @@ impl Desktop {
     #[expect(clippy::too_many_arguments, reason = "as the specification has it")]
     fn notify(
         &self,
-        _app: String,
-        _replaces: u32,
-        _icon: String,
+        app: String,
+        replaces: u32,
+        icon: String,
         title: String,
         text: String,
         actions: Vec<String>,
-        _hints: HashMap<String, OwnedValue>,
-        _timeout: i32,
+        hints: HashMap<String, OwnedValue>,
+        timeout: i32,
     ) -> u32 {
+        assert_eq!((app.as_str(), replaces, timeout), ("doorward", 0, -1));
+        assert!(!icon.is_empty() && hints.contains_key("category"));
         assert!(actions.is_empty(), "nothing is opened from here");
         let _ = self.0.send((title, text));
         1
