@@ -43,6 +43,20 @@ fn cf_server_suite_and_cf_differential_run() {
     assert!(good && said.contains("2 of 2 scenarios"), "{said}");
 }
 
+/// The exit codes of runs in which an entry fails and passes, and one that nobody expects to fail
+/// passes and fails.
+const JUDGE: &str = "\
+        import { baseline, judge, keyOf } from './lib/baseline.mjs'; \
+        const [known] = (await baseline('client')).keys(); \
+        const [suite, revision, scenario] = known.split(' '); \
+        const of = (entry, passed) => judge('client', [{ ...entry, passed, checks: [] }], \
+          { short: true, suite, only: [] }); \
+        const expected = { suite, revision, scenario }; \
+        const other = { suite, revision, scenario: 'initialize' }; \
+        const codes = [await of(expected, false), await of(expected, true), \
+          await of(other, true), await of(other, false)]; \
+        console.log(`codes ${codes}`);";
+
 #[test]
 fn cf_pinned_with_baseline() {
     let json = |name: &str| -> Value {
@@ -62,17 +76,6 @@ fn cf_pinned_with_baseline() {
         assert_eq!(entry["version"], version, "{name}");
     }
     // An entry that passes, and one that nobody expects to fail, fail the run.
-    const JUDGE: &str = "\
-        import { baseline, judge, keyOf } from './lib/baseline.mjs'; \
-        const [known] = (await baseline('client')).keys(); \
-        const [suite, revision, scenario] = known.split(' '); \
-        const of = (entry, passed) => judge('client', [{ ...entry, passed, checks: [] }], \
-          { short: true, suite, only: [] }); \
-        const expected = { suite, revision, scenario }; \
-        const other = { suite, revision, scenario: 'initialize' }; \
-        const codes = [await of(expected, false), await of(expected, true), \
-          await of(other, true), await of(other, false)]; \
-        console.log(`codes ${codes}`);";
     let output = Command::new("node")
         .args(["--input-type=module", "-e", JUDGE])
         .current_dir(folder())

@@ -9,7 +9,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -93,11 +93,10 @@ plugin_module_path="${PLUGINS}/plugin"
 hash_algorithm="SHA512"
 database = { type="sqlite3"; path="${database}"; };
 `);
-const child = spawn('glewlwyd', ['--config-file', join(folder, 'conf')], { stdio: 'ignore' });
-exitWithParent(() => {
-  child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
+// It goes with this process, also where that is killed: then the pipe to the shell closes.
+const GUARD = 'glewlwyd --config-file "$0/conf" & read -r _; kill -9 $!; wait; rm -rf "$0"';
+const child = spawn('sh', ['-c', GUARD, folder], { stdio: ['pipe', 'ignore', 'ignore'] });
+exitWithParent();
 child.once('exit', (code) => {
   console.error(`glewlwyd ended with ${code}`);
   process.exit(1);
