@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{error, warn};
 
+use crate::failpoint;
 use crate::ledger::SessionCell;
 use crate::model::id::{AccountRef, SessionId};
 use crate::model::record::{EndedBy, Ending};
@@ -164,8 +165,11 @@ impl Directory {
 
     /// Starts the actor of a session.
     pub fn open_session(&self, cell: &Arc<SessionCell>) {
+        // Known before anybody hears of its death, which may come as it starts.
+        let mut sessions = lock(&self.0.sessions);
         let addr = self.start_session(Arc::clone(cell));
-        lock(&self.0.sessions).insert(cell.id(), Entry::new(addr));
+        failpoint::here!("session.opened");
+        sessions.insert(cell.id(), Entry::new(addr));
     }
 
     /// Waits until no other session is being minted.

@@ -321,5 +321,5 @@ fn the_example_is_right_and_says_the_defaults() {
         .map(|line| line.trim_start_matches("# "))
         .filter(|line| !line.ends_with(':') && *line != "#")
         .collect();
-    assert_eq!(good(&upstreams.join("\n")).upstreams.len(), 11);
+    assert_eq!(good(&upstreams.join("\n")).upstreams.len(), 13);
 }

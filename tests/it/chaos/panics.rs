@@ -173,7 +173,9 @@ fn chaos_a_session_that_panics_still_ends_with_its_process() {
     let mut world = World::new(false);
     world.daemon.kill();
     // The agent's own session is the first.
-    assert!(world.daemon.serve_until("session.sweep=1*off->1*panic"));
+    // The second dies as it starts, before whoever starts it goes on.
+    let deaths = "session.sweep=1*off->1*panic;session.opened=sleep(50)";
+    assert!(world.daemon.serve_until(deaths));
     let mut program = Command::new("cat")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
