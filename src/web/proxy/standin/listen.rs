@@ -15,22 +15,17 @@ use super::super::answer::{Answered, answer, is_event_stream};
 use super::super::trouble::Trouble;
 use super::super::{credential, forward};
 use super::patience::{COMMENT, Cuts, Unfinished, event, events, passed};
+use super::stream::PAUSES;
 use super::{Scene, is_outage};
 use crate::ledger::Spared;
 use crate::model::mcp::standin::{Absence, Listening, Wants};
-
-/// How long to wait before the upstream is asked again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The answer to `one`, which wants to listen.
 pub(super) fn open(scene: Scene, one: &Wants, absence: Absence) -> HttpResponse {
     let id = scene.call.id;
     let now = scene.worker.state.clock.now();
     scene.call.spared(Spared::Absence, now);
-    let cuts = Cuts {
-        session: scene.call.session.as_ref().map(|cell| cell.ended().clone()),
-        daemon: scene.worker.stop.begun.clone(),
-    };
+    let cuts = Cuts::of(&scene.call, &scene.worker.stop.begun);
     let vigil = Box::new(Vigil {
         again: next_try(absence, PAUSES.0),
         pause: PAUSES.0,

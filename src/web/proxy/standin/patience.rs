@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::respond::{self, RequestId};
+use super::super::admit::Call;
+pub(super) use super::super::body::COMMENT;
 use super::Scene;
 use crate::model::mcp::standin::Wants;
 
-/// What shows that a stream lives.
-pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 /// The longest answer that is put into one event.
 const LONGEST: usize = 64 << 20;
 
@@ -54,6 +54,14 @@ pub(super) struct Cuts {
 }
 
 impl Cuts {
+    /// The end of the session of `call`, and `daemon`, which is a step of the daemon's own.
+    pub(super) fn of(call: &Call, daemon: &CancellationToken) -> Self {
+        Self {
+            session: call.session.as_ref().map(|cell| cell.ended().clone()),
+            daemon: daemon.clone(),
+        }
+    }
+
     /// Returns when one of them has ended.
     pub(super) async fn cut(&self) {
         let session = async {
@@ -80,10 +88,7 @@ impl Kept {
             ids: answered.map(|one| one.id.clone()).collect(),
             progress: wants.iter().find_map(Wants::progress).cloned(),
             waits_for: respond::message_of(scene.problem()),
-            cuts: Cuts {
-                session: scene.call.session.as_ref().map(|cell| cell.ended().clone()),
-                daemon: scene.worker.stop.over.clone(),
-            },
+            cuts: Cuts::of(&scene.call, &scene.worker.stop.over),
             id: scene.call.id,
         }
     }

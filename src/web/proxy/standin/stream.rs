@@ -21,7 +21,7 @@ use super::patience::{COMMENT, Cuts, Unfinished, events, is_stream, passed};
 use crate::model::mcp::standin::{ANNOUNCEMENTS, Absence, completion};
 
 /// How long to wait before the upstream is asked again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The answer to a request for such a stream.
 pub(super) fn open(
@@ -31,10 +31,7 @@ pub(super) fn open(
     named: Named,
 ) -> HttpResponse {
     let id = call.id;
-    let cuts = Cuts {
-        session: call.session.as_ref().map(|cell| cell.ended().clone()),
-        daemon: worker.stop.begun.clone(),
-    };
+    let cuts = Cuts::of(&call, &worker.stop.begun);
     let vigil = Box::new(Vigil {
         worker: Rc::clone(worker),
         request: request.clone(),
