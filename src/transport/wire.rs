@@ -16,13 +16,16 @@ use hyper_util::rt::TokioIo;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::tls::HTTP2;
 use super::{ForwardError, Peer, TlsTrust};
 use crate::egress::Proxy;
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// In clear text, or TLS. That is boxed, since its state is a kilobyte: a connection in clear text
+/// would carry the room for it as long as it is open, and what makes one would several times.
+type Stream = Either<TcpStream, Box<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>>;
 
 /// What the two users of a connection, its pool and its task, tell each other.
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ pub(super) struct Notes {
 
 /// A connection that notes what happens on it.
 pub(super) struct Wire {
-    stream: TokioIo<Stream>,
+    stream: Stream,
     notes: Rc<Notes>,
 }
 
@@ -69,7 +72,8 @@ impl Connector {
         let mut tcp = self.0.clone();
         let stream = match (&peer.trust, peer.origin.secure) {
             (_, false) => {
-                MaybeHttpsStream::Http(tcp.call(uri).await.map_err(|error| explain(&error))?)
+                let made = tcp.call(uri).await;
+                Either::Left(made.map_err(|error| explain(&error))?.into_inner())
             }
             (TlsTrust::Missing(why), true) => return Err(ForwardError::Tls(why.to_string())),
             (TlsTrust::Ready(config), true) => {
@@ -82,13 +86,11 @@ impl Connector {
                         made.map_err(|error| named(&proxy, error))
                     }
                 };
-                made.map_err(|error| explain(error.as_ref()))?
+                let made = made.map_err(|error| explain(error.as_ref()))?;
+                Either::Right(Box::new(TokioIo::new(made)))
             }
         };
-        Ok(Wire {
-            stream: TokioIo::new(stream),
-            notes,
-        })
+        Ok(Wire { stream, notes })
     }
 }
 
@@ -129,7 +131,10 @@ impl Wire {
 
     /// Whether its two sides have agreed on HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
-        match self.stream.inner() {
+        let Either::Right(stream) = &self.stream else {
+            return false;
+        };
+        match stream.inner() {
             MaybeHttpsStream::Http(_) => false,
             MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(HTTP2),
         }
@@ -138,9 +143,12 @@ impl Wire {
     /// Whether the peer has closed its side, asked of the kernel: the runtime learns it only at
     /// its next turn. Data that waits is no sign of leaving (TLS sends tickets unasked).
     fn peer_has_left(&self) -> bool {
-        let socket = match self.stream.inner() {
-            MaybeHttpsStream::Http(tcp) => tcp.inner(),
-            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+        let socket = match &self.stream {
+            Either::Left(tcp) => tcp,
+            Either::Right(stream) => match stream.inner() {
+                MaybeHttpsStream::Http(tcp) => tcp.inner(),
+                MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+            },
         };
         let mut byte = [0_u8; 1];
         match rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {

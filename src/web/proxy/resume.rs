@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -59,7 +59,9 @@ struct Asked {
     worker: Rc<Worker>,
     route: Arc<RouteEntry>,
     uri: Uri,
-    headers: HeaderMap,
+    /// In the least room: as long as the stream is open. Without the credential that the daemon puts
+    /// in, which is another one by then.
+    headers: Box<[(HeaderName, HeaderValue)]>,
     /// Whether the daemon puts a credential in.
     held: bool,
     under: Option<Epoch>,
@@ -77,12 +79,16 @@ impl Resume {
         named: Option<Named>,
         proof: &Proof,
     ) -> Self {
-        let (head, _) = again.into_parts();
-        let mut headers = head.headers;
-        if head.method != Method::GET {
+        let (asked, _) = again.into_parts();
+        let mut headers = asked.headers;
+        if asked.method != Method::GET {
             // A stream that answers a request is gone on with by GET.
             headers.remove(CONTENT_TYPE);
             headers.insert(ACCEPT, EVENTS);
+        }
+        let held = matches!(proof, Proof::Held(_));
+        if held {
+            headers.remove(&call.route.spec.header);
         }
         let (session, life) = match named {
             Some(named) => (Some(named.session), Some(named.life)),
@@ -92,9 +98,9 @@ impl Resume {
             stream: Rc::new(Asked {
                 worker: Rc::clone(worker),
                 route: Arc::clone(&call.route),
-                uri: head.uri,
-                headers,
-                held: matches!(proof, Proof::Held(_)),
+                uri: asked.uri,
+                headers: listed(headers),
+                held,
                 under: epoch(proof),
                 session,
                 agent: call.session.clone(),
@@ -162,6 +168,17 @@ impl Resume {
         let life = self.life.clone();
         Some(Box::pin(async move { stream.open(life, last).await }))
     }
+}
+
+/// The same fields in the same order, one after another.
+fn listed(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
+    let mut listed: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        // A field that is there several times is named the first time only.
+        let name = name.or_else(|| Some(listed.last()?.0.clone()));
+        listed.extend(name.map(|name| (name, value)));
+    }
+    listed.into_boxed_slice()
 }
 
 /// What came of one attempt.
@@ -239,8 +256,10 @@ impl Asked {
     ) -> Attempt {
         let mut request = Request::new(RequestBody::whole(Bytes::new()));
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
         let fields = request.headers_mut();
+        for (name, value) in &self.headers {
+            fields.append(name.clone(), value.clone());
+        }
         if let Some(value) = held.and_then(|held| held.header.clone()) {
             fields.insert(self.route.spec.header.clone(), value);
         }
