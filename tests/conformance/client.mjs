@@ -9,7 +9,7 @@ import { run, spread } from './lib/run.mjs';
 import { scenarios } from './lib/scenarios.mjs';
 import { HERE } from './lib/suites.mjs';
 import { options } from './lib/options.mjs';
-import { clientTable, replace } from './lib/tables.mjs';
+import { clientTable, nameOf, replace } from './lib/tables.mjs';
 
 const asked = options(process.argv.slice(2));
 const { table, only, width } = asked;
@@ -22,5 +22,5 @@ const results = await spread(all, width, async (entry) => {
   if (only.length > 0) console.log(result.said);
   return result;
 });
-if (table) await replace(table, 'client', clientTable(results));
+if (table) await replace(table, nameOf('client', asked), clientTable(results));
 process.exitCode = await judge('client', results, asked);

@@ -87,6 +87,12 @@ function tools(server) {
   });
 }
 
+/**
+ * The SDK would ask on the stream that the client opens by GET, and drop what it asks where that is
+ * not open yet: clients open it beside their first call, so that it were a matter of luck.
+ */
+const onItsStream = (context) => ({ relatedRequestId: context.mcpReq.id });
+
 /** Tools that ask back: by requests of the server where sessions are, else by their results. */
 function asking(server) {
   const name = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
@@ -94,10 +100,10 @@ function asking(server) {
     'test_sampling',
     { description: 'samples', inputSchema: z.object({ prompt: z.string() }) },
     async ({ prompt }, context) => {
-      const answer = await context.mcpReq.requestSampling({
-        messages: [{ role: 'user', content: text(prompt) }],
-        maxTokens: 100,
-      });
+      const answer = await context.mcpReq.requestSampling(
+        { messages: [{ role: 'user', content: text(prompt) }], maxTokens: 100 },
+        onItsStream(context),
+      );
       return { content: [text(`LLM response: ${answer.content.text ?? ''}`)] };
     },
   );
@@ -105,14 +111,13 @@ function asking(server) {
     'test_elicitation',
     { description: 'elicits', inputSchema: z.object({ message: z.string() }) },
     async ({ message }, context) => {
-      const answer = await context.mcpReq.elicitInput({
-        message,
-        requestedSchema: {
-          type: 'object',
-          properties: { username: { type: 'string' }, email: { type: 'string' } },
-          required: ['username', 'email'],
-        },
-      });
+      const requestedSchema = {
+        type: 'object',
+        properties: { username: { type: 'string' }, email: { type: 'string' } },
+        required: ['username', 'email'],
+      };
+      const asked = { message, requestedSchema };
+      const answer = await context.mcpReq.elicitInput(asked, onItsStream(context));
       return { content: [text(`User response: ${JSON.stringify(answer)}`)] };
     },
   );

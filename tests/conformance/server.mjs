@@ -14,7 +14,7 @@ import { options } from './lib/options.mjs';
 import { run, spread } from './lib/run.mjs';
 import { scenarios } from './lib/scenarios.mjs';
 import { HERE } from './lib/suites.mjs';
-import { replace, table as rows } from './lib/tables.mjs';
+import { nameOf, replace, table as rows } from './lib/tables.mjs';
 
 const asked = options(process.argv.slice(2));
 const { table, only, width } = asked;
@@ -53,7 +53,7 @@ try {
     if (wrong) one.passed = false;
   }
   const word = ({ passed, marks }) => `${passed ? 'same' : 'differs'} (${marks.behind})`;
-  if (table) await replace(table, 'server', rows(results, 'server', word));
+  if (table) await replace(table, nameOf('server', asked), rows(results, 'server', word));
   process.exitCode = await judge('server', results, asked);
 } finally {
   await daemon?.stop();

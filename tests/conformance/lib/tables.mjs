@@ -4,6 +4,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 
 import { baseline, keyOf } from './baseline.mjs';
 
+/** What the table of a role is called: the stable line has tables of its own. */
+export const nameOf = (role, { suite }) => (suite === 'stable' ? `${role}, stable line` : role);
+
 export function clientTable(results) {
   return table(results, 'client', ({ passed }) => (passed ? 'pass' : 'fail'));
 }
