@@ -1,20 +1,25 @@
 //! The daemon is killed at random moments of whatever it does, round after round.
 //!
-//! `tests/chaos --rounds 500 --seed 7` plays more of them; without it there are 25. What is done
-//! and when the blow falls follows from the seed, how far the daemon has come by then does not.
+//! `tests/chaos --rounds 500 --seed 7 --jobs 2` plays more of them; without it there are 25. What
+//! is done and when the blow falls follows from the seed, how far the daemon has come by then does
+//! not. Jobs are tables of their own, side by side, each with a seed that follows from the one.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
 use std::time::Duration;
 
-use doorward::clock::{SystemRandom, random_u64};
+use doorward::clock::{Clock, SystemClock, SystemRandom, random_u64};
 use rustix::process::{Signal, kill_process};
 
 use super::sessions::status;
 use super::{After, World};
 
 const ROUNDS: u64 = 25;
+/// The longest wait for a blow, in milliseconds. What takes longer is not hit any better by more
+/// patience, and an estimate that only grows would never end.
+const LONGEST: f64 = 3000.0;
 
 /// What the daemon is doing when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +79,16 @@ struct Line {
     failures: u32,
 }
 
+impl Line {
+    fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.confirmed += other.confirmed;
+        self.repeated += other.repeated;
+        self.lost += other.lost;
+        self.failures += other.failures;
+    }
+}
+
 struct Game {
     world: World,
     roll: Roll,
@@ -93,13 +108,13 @@ impl Game {
     /// One round: something is done, the blow falls after `wait`, and then all must be as it was
     /// told to be.
     fn play(&mut self, doing: Doing, wait: Duration, dice: &mut Dice, line: &mut Line) {
-        if doing == Doing::Start {
+        let confirmed = if doing == Doing::Start {
             self.world.daemon.kill();
-            self.start_in_vain(wait);
+            self.start_in_vain(wait)
         } else {
-            let confirmed = self.until_killed(doing, wait, dice);
-            line.confirmed += u32::from(confirmed);
-        }
+            self.until_killed(doing, wait, dice)
+        };
+        line.confirmed += u32::from(confirmed);
         let after = self.world.recovers(&format!("{doing:?}"));
         line.lost += u32::from(after == After::Lost);
         line.repeated += self.world.reuses();
@@ -107,22 +122,26 @@ impl Game {
         self.remembers(10);
     }
 
-    /// A daemon that does not live long enough to be ready, or just so.
-    fn start_in_vain(&self, wait: Duration) {
+    /// A daemon that does not live long enough to be ready, or just so; whether it said that it is.
+    fn start_in_vain(&self, wait: Duration) -> bool {
         let port = self.world.daemon.url.rsplit(':').next().expect("a port");
         let mut child = self
             .world
             .daemon
             .command()
-            .args(["serve", "--port", port])
+            .args(["serve", "--ready-fd", "1", "--port", port])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
         pass(wait);
         child.kill().expect("it ran");
         child.wait().expect("it ended");
+        let mut said = String::new();
+        let mut ready = child.stdout.take().expect("piped");
+        ready.read_to_string(&mut said).expect("a pipe");
+        said.ends_with('\n')
     }
 
     /// Whether it was confirmed before the blow.
@@ -214,14 +233,14 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
-#[test]
-fn chaos_roulette_of_random_deaths() {
-    let rounds = number("CHAOS_ROUNDS").unwrap_or(ROUNDS);
-    let seed = number("CHAOS_SEED").unwrap_or_else(|| random_u64(&SystemRandom) >> 32);
+type Table = BTreeMap<(Doing, bool), Line>;
+
+/// Rounds at one table: a world with a grace and one without.
+fn play(seed: u64, rounds: u64) -> Table {
     eprintln!("seed {seed}, {rounds} rounds");
     let mut dice = Dice(seed);
     let mut games = [true, false].map(Game::new);
-    let mut table: BTreeMap<(Doing, bool), Line> = BTreeMap::new();
+    let mut table = Table::new();
     // How long each takes here and now: found out in play, so that most blows hit.
     let mut lengths: BTreeMap<Doing, f64> = ALL.map(|doing| (doing, 200.0)).into();
     for round in 0..rounds {
@@ -240,19 +259,45 @@ fn chaos_roulette_of_random_deaths() {
             games[side] = Game::new(side == 0);
         }
         *length *= if line.confirmed > before { 0.8 } else { 1.15 };
+        *length = length.min(LONGEST);
         if (round + 1) % 50 == 0 {
-            eprintln!("{} rounds done", round + 1);
+            eprintln!("{} rounds done with seed {seed}", round + 1);
         }
     }
     for game in &mut games {
         game.remembers(usize::MAX);
     }
-    print(&table);
-    let failures: u32 = table.values().map(|line| line.failures).sum();
+    table
+}
+
+#[test]
+fn chaos_roulette_of_random_deaths() {
+    let rounds = number("CHAOS_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("CHAOS_SEED").unwrap_or_else(|| random_u64(&SystemRandom) >> 32);
+    let jobs = number("CHAOS_JOBS").unwrap_or(1).max(1);
+    let begun = SystemClock.now();
+    // A table is played again alone by its own seed and number of rounds, which it tells.
+    let share = |job| (seed + job, rounds / jobs + u64::from(job < rounds % jobs));
+    let mut sum = Table::new();
+    std::thread::scope(|scope| {
+        let tables: Vec<_> = (0..jobs)
+            .map(share)
+            .map(|(seed, rounds)| scope.spawn(move || play(seed, rounds)))
+            .collect();
+        for table in tables {
+            for (key, line) in table.join().expect("what was remembered holds") {
+                sum.entry(key).or_default().add(&line);
+            }
+        }
+    });
+    print(&sum);
+    let took = SystemClock.now().since(begun);
+    eprintln!("{rounds} rounds, {jobs} side by side, in {took:.0?}");
+    let failures: u32 = sum.values().map(|line| line.failures).sum();
     assert_eq!(failures, 0, "seed {seed}");
 }
 
-fn print(table: &BTreeMap<(Doing, bool), Line>) {
+fn print(table: &Table) {
     eprintln!("killed during  grace  rounds  confirmed  repeated  lost  failures");
     for ((doing, grace), line) in table {
         let (doing, grace) = (format!("{doing:?}"), if *grace { "yes" } else { "no" });
