@@ -5,6 +5,7 @@ use serde_json::{Map as Object, Value};
 
 use super::client::Client;
 use super::setting::{Fields, Setting, meaning};
+use crate::model::in_band::{FIELD, IN_RESULTS};
 
 /// Where the credential is, in the environment of an agent. No part of the name is one that Gemini
 /// CLI blanks in header fields.
@@ -113,9 +114,21 @@ fn fields<const N: usize>(all: [(&str, Setting); N]) -> Fields {
         .collect()
 }
 
-fn bearer(credential: &str) -> Setting {
-    let bearer = format!("Bearer {credential}");
-    fields([("Authorization", bearer.into())]).into()
+/// Header fields with a credential. The models of OpenCode and Gemini CLI read what comes with a
+/// 401; those of other programs read words of the program's own, or a sign-in is begun, so these
+/// ask to be told by the result of the call (docs/choices.md).
+fn headers(client: Client, credential: &str) -> Setting {
+    let mut all = fields([("Authorization", format!("Bearer {credential}").into())]);
+    if !matches!(client, Client::OpenCode | Client::Gemini) {
+        all.extend(in_results());
+    }
+    all.into()
+}
+
+/// The field with which a program asks to be told of the end of its session by the result of its
+/// call, which its model reads.
+fn in_results() -> Fields {
+    fields([(FIELD, IN_RESULTS.into())])
 }
 
 fn bridge(client: Client, server: &Server, program: &Program) -> Fields {
@@ -169,37 +182,41 @@ fn bridge(client: Client, server: &Server, program: &Program) -> Fields {
 fn env(client: Client, server: &Server) -> Fields {
     let url = || Setting::from(server.url.as_str());
     match client {
-        Client::Codex => fields([("url", url()), ("bearer_token_env_var", VARIABLE.into())]),
+        Client::Codex => fields([
+            ("url", url()),
+            ("bearer_token_env_var", VARIABLE.into()),
+            ("http_headers", in_results().into()),
+        ]),
         Client::OpenCode => fields([
             ("type", "remote".into()),
             ("url", url()),
             ("oauth", false.into()),
             ("enabled", true.into()),
-            ("headers", bearer(&format!("{{env:{VARIABLE}}}"))),
+            ("headers", headers(client, &format!("{{env:{VARIABLE}}}"))),
         ]),
         // A bare `url` is taken for the old transport.
         Client::Gemini => fields([
             ("httpUrl", url()),
-            ("headers", bearer(&format!("${VARIABLE}"))),
+            ("headers", headers(client, &format!("${VARIABLE}"))),
         ]),
         Client::Goose => fields([
             ("enabled", true.into()),
             ("type", "streamable_http".into()),
             ("name", server.name.as_str().into()),
             ("uri", url()),
-            ("headers", bearer(&format!("${{{VARIABLE}}}"))),
+            ("headers", headers(client, &format!("${{{VARIABLE}}}"))),
             // It fills in the variables that it is told of, and no others.
             ("env_keys", vec![VARIABLE.to_owned()].into()),
             ("timeout", 300.into()),
         ]),
         Client::Cursor => fields([
             ("url", url()),
-            ("headers", bearer(&format!("${{env:{VARIABLE}}}"))),
+            ("headers", headers(client, &format!("${{env:{VARIABLE}}}"))),
         ]),
         Client::Claude | Client::VsCode | Client::Zed | Client::ClaudeDesktop => fields([
             ("type", "http".into()),
             ("url", url()),
-            ("headers", bearer(&format!("${{{VARIABLE}}}"))),
+            ("headers", headers(client, &format!("${{{VARIABLE}}}"))),
         ]),
     }
 }
@@ -207,12 +224,12 @@ fn env(client: Client, server: &Server) -> Fields {
 fn written(client: Client, server: &Server, credential: &str) -> Fields {
     let url = Setting::from(server.url.as_str());
     match client {
-        Client::Codex => fields([("url", url), ("http_headers", bearer(credential))]),
-        Client::Zed => fields([("url", url), ("headers", bearer(credential))]),
+        Client::Codex => fields([("url", url), ("http_headers", headers(client, credential))]),
+        Client::Zed => fields([("url", url), ("headers", headers(client, credential))]),
         _ => fields([
             ("type", "http".into()),
             ("url", url),
-            ("headers", bearer(credential)),
+            ("headers", headers(client, credential)),
         ]),
     }
 }

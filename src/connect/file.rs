@@ -26,6 +26,9 @@ pub enum FileError {
         /// From 1, in characters.
         column: usize,
     },
+    /// Its directory takes no file.
+    #[error("nothing can be put into {}: {}", .0.display(), .1)]
+    Directory(PathBuf, io::Error),
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -69,8 +72,11 @@ impl Draft {
             }
             return Ok(());
         };
-        fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        let closed = |error| FileError::Directory(directory.to_owned(), error);
+        fs::create_dir_all(directory).map_err(closed)?;
+        // Its error names a file that nobody knows.
+        let file = tempfile::NamedTempFile::new_in(directory);
+        let mut file = file.map_err(|error| closed(error.kind().into()))?;
         file.write_all(new.as_bytes())?;
         let facts = match fs::metadata(&self.target) {
             Ok(facts) => Some(facts),
@@ -79,9 +85,10 @@ impl Draft {
         };
         let mode = facts.as_ref().map_or(0o600, |facts| facts.mode() & 0o777);
         let mode = if private { mode & 0o600 } else { mode };
-        if let Some(facts) = &facts {
-            keep_owner(file.as_file(), facts)?;
-        }
+        let mode = match &facts {
+            Some(facts) => keep_owner(file.as_file(), facts, mode)?,
+            None => mode,
+        };
         let permissions = fs::Permissions::from_mode(mode);
         file.as_file().set_permissions(permissions)?;
         file.as_file().sync_all()?;
@@ -101,13 +108,18 @@ impl Draft {
     }
 }
 
-/// A file is not given to somebody else by being replaced.
-fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
+/// A file is not given to somebody else by being replaced. Gives the mode that it may have: where
+/// its group is one that this user is not in, the group of the new file may do what everybody may.
+fn keep_owner(new: &File, old: &Metadata, mode: u32) -> io::Result<u32> {
     let facts = new.metadata()?;
-    if (facts.uid(), facts.gid()) != (old.uid(), old.gid()) {
+    if facts.uid() != old.uid() {
         std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))?;
+    } else if facts.gid() != old.gid()
+        && std::os::unix::fs::fchown(new, None, Some(old.gid())).is_err()
+    {
+        return Ok((mode & !0o070) | ((mode & 0o007) << 3));
     }
-    Ok(())
+    Ok(mode)
 }
 
 /// Where `file` really is, also where it is not there yet.

@@ -5,6 +5,7 @@
 
 mod braces;
 mod client;
+mod ends;
 mod entry;
 mod file;
 mod format;
@@ -20,6 +21,7 @@ mod tree;
 mod yaml;
 
 pub use client::{Client, Facts, Places, Scope};
+pub use ends::LineEnd;
 pub use entry::{Entry, Mode, Program, Server, entry};
 pub use file::{Draft, FileError};
 pub use format::{Format, Refused};

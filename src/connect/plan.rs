@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::ends::LineEnd;
 use super::entry::Entry;
 use super::format::{Format, Made, Refused, Spot};
 use super::record::{Kept, Ours, Was};
@@ -93,6 +94,7 @@ pub fn connect(old: Option<&str>, known: Option<&Ours>, wish: &Wish<'_>) -> Resu
             Some(text) if is_blank(text.trim_start_matches(BOM)) => Was::Blank(text.to_owned()),
             Some(_) => Was::Full,
         },
+        line_end: None,
         made: Vec::new(),
         entries: Vec::new(),
     };
@@ -105,7 +107,7 @@ pub fn connect(old: Option<&str>, known: Option<&Ours>, wish: &Wish<'_>) -> Resu
         at(&means, Spot { path: &path, name }).is_some_and(|present| kept.is_in(present))
     };
     let known = known.filter(|known| known.entries.iter().any(is_left));
-    let mut ours = known.cloned().unwrap_or_else(fresh);
+    let mut ours = known.map_or_else(fresh, |known| known.as_in(&work.text));
     let wanted = |kept: &Kept| wish.entries.iter().any(|entry| entry.name == kept.name);
     let (stay, stale): (Vec<_>, Vec<_>) = ours
         .entries
@@ -129,13 +131,15 @@ pub fn connect(old: Option<&str>, known: Option<&Ours>, wish: &Wish<'_>) -> Resu
 /// Takes everything that is ours out of `old`.
 pub fn disconnect(old: Option<&str>, format: Format, ours: &Ours) -> Result<Plan, Refused> {
     let mut work = Work::begin(old, format);
+    let ours = ours.as_in(&work.text);
     if old.is_some() {
         for kept in ours.entries.iter().rev() {
             work.take_out(kept, &ours.made)?;
         }
     }
     let left = Ours {
-        was: ours.was.clone(),
+        was: ours.was,
+        line_end: None,
         made: Vec::new(),
         entries: Vec::new(),
     };
@@ -287,7 +291,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn done(self, ours: Ours, over: bool) -> Plan {
+    fn done(self, mut ours: Ours, over: bool) -> Plan {
+        ours.line_end = LineEnd::of(&self.text).filter(|_| !over);
         let changed = self.changes.iter().any(|it| it.operation.changes());
         let text = match &ours.was {
             _ if !changed => self.old.map(str::to_owned),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ends::LineEnd;
 use super::entry::Mode;
 use super::format::Made;
 
@@ -44,6 +45,9 @@ pub struct Connection {
 pub struct Ours {
     /// How the file was before.
     pub was: Was,
+    /// How the lines of the file ended when they were put in.
+    #[serde(default)]
+    pub line_end: Option<LineEnd>,
     /// The maps that were made for our entries.
     pub made: Vec<Made>,
     /// Our entries, in the order in which they were put in.

@@ -1,31 +1,19 @@
 // Drives real agent programs through doorward; see `run`.
 
-import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { dirname, delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { arch, cpus, release, type } from 'node:os';
+import { join } from 'node:path';
 
 import { model } from './model.mjs';
+import { child, endAll, find, version } from './parts.mjs';
 import { programs } from './programs.mjs';
 import { trials } from './trials.mjs';
 import { ways } from './ways.mjs';
-import { World, child, end } from './world.mjs';
+import { World } from './world.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const [doorward, ...asked] = process.argv.slice(2);
 const PATIENCE = 240_000;
-
-/** Where a program is, if it is there. */
-function find(name) {
-  const folders = [
-    ...(process.env.DOORWARD_AGENTS ? [join(process.env.DOORWARD_AGENTS, 'node_modules/.bin')] : []),
-    join(here, 'node_modules/.bin'),
-    ...process.env.PATH.split(delimiter),
-  ];
-  return folders.map((folder) => join(folder, name)).find((path) => {
-    try { accessSync(path, constants.X_OK); return true; } catch { return false; }
-  });
-}
+/** So many rows of the table at the same time: most of a row is waiting. */
+const LANES = Number(process.env.LANES ?? 3);
 
 /** One prompt. Gives what the model saw and what the program wrote. */
 async function prompt(world, name, path, way, home, { calls, before }) {
@@ -47,72 +35,98 @@ async function prompt(world, name, path, way, home, { calls, before }) {
   return { ...standin.seen(), code, wrote };
 }
 
-/** A row of the table: one program by one way. */
-async function row(world, name, path, title, by, chosen) {
+/** A row of the table: one program by one way, in a world of its own. */
+async function row(name, path, title, by, chosen) {
   const way = ways[by];
-  const home = world.homeOf(`${name}-${by}`);
-  way.prepare(world, name, programs[name], home);
   const cells = { agent: title, by };
-  let configured = '';
-  for (const [trial, { sessions = '', run }] of Object.entries(trials)) {
-    if (chosen.length && !chosen.includes(trial)) continue;
-    if (sessions !== configured) await world.configure(sessions);
-    configured = sessions;
-    const go = (script) => prompt(world, name, path, way, home, script);
-    const saw = await run(go, world).catch((error) => ({ wrote: String(error.stack ?? error) }));
-    cells[trial] = typeof saw === 'string' ? saw : 'FAILED';
-    console.log(`${title} by ${by}: ${trial}: ${cells[trial]}`);
-    if (typeof saw !== 'string') {
-      console.log(JSON.stringify({ ...saw, wrote: saw.wrote?.slice(-2000) }, null, 1));
-      console.log(world.log.slice(-4000));
+  const world = await World.begin(doorward);
+  try {
+    const home = world.homeOf(name);
+    way.prepare(world, name, programs[name], home);
+    let configured = '';
+    for (const trial of chosen) {
+      const { sessions = '', run } = trials[trial];
+      if (sessions !== configured) await world.configure(sessions);
+      configured = sessions;
+      const go = (script) => prompt(world, name, path, way, home, script);
+      const saw = await run(go, world).catch((error) => ({ wrote: String(error.stack ?? error) }));
+      cells[trial] = typeof saw === 'string' ? saw : 'FAILED';
+      const lines = [`${title} by ${by}: ${trial}: ${cells[trial]}`];
+      if (typeof saw !== 'string') {
+        lines.push(JSON.stringify({ ...saw, wrote: saw.wrote?.slice(-2000) }, null, 1), world.log.slice(-4000));
+      }
+      console.log(lines.join('\n'));
     }
-  }
-  if (configured) await world.configure('');
-  const wrong = way.check(world, name, programs[name], home);
-  if (wrong) {
-    cells.by = 'FAILED';
-    console.log(`${title} by ${by}: ${wrong}`);
+    if (configured) await world.configure('');
+    const wrong = way.check(world, name, programs[name], home);
+    if (wrong) {
+      cells.by = 'FAILED';
+      console.log(`${title} by ${by}: ${wrong}`);
+    }
+  } finally {
+    await world.end();
   }
   return cells;
 }
 
 /** As the README has it. */
 function table(rows) {
-  const columns = [...new Set(rows.flatMap((cells) => Object.keys(cells)))];
+  const columns = ['agent', 'by', ...Object.keys(trials).filter((trial) => rows.some((cells) => cells[trial]))];
   const lines = [columns, columns.map(() => '---'), ...rows.map((cells) => columns.map((column) => cells[column] ?? ''))];
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** `agent:way:trial` limits what is done to that; the last parts may be left out. */
-async function main() {
-  for (const signal of ['SIGINT', 'SIGTERM']) {
-    process.once(signal, () => { end(); process.exit(1); });
-  }
+/** The rows that were asked for: all, or those of `agent:way:trial`, whose last parts may be left out. */
+function wanted() {
   const wishes = asked.map((wish) => wish.split(':'));
-  const wanted = (...parts) => !wishes.length || wishes.some((wish) => (
+  const is = (...parts) => !wishes.length || wishes.some((wish) => (
     parts.every((part, n) => !wish[n] || wish[n] === part)
   ));
   const rows = [];
-  const world = await World.begin(doorward);
-  try {
-    for (const name of Object.keys(programs).filter((it) => wanted(it))) {
-      const path = find(name);
-      if (!path) {
-        console.log(`${name}: skipped, it is not installed (tests/agents/run --install, or put it on PATH)`);
-        continue;
-      }
-      const ran = spawnSync(path, ['--version'], { env: world.environment(world.home), encoding: 'utf8' });
-      const version = /\d+\.\d+\.\d+/.exec(ran.stdout ?? '')?.[0] ?? '?';
-      for (const by of Object.keys(ways).filter((it) => wanted(name, it))) {
-        const chosen = Object.keys(trials).filter((it) => wanted(name, by, it));
-        rows.push(await row(world, name, path, `${programs[name].title} ${version}`, by, chosen));
-      }
+  for (const name of Object.keys(programs).filter((it) => is(it))) {
+    const path = find(name);
+    if (!path) {
+      console.log(`${name}: skipped, it is not installed (tests/agents/run --install, or put it on PATH)`);
+      continue;
     }
-  } finally {
-    world.end();
+    const title = `${programs[name].title} ${version(path, process.env)}`;
+    for (const [by, way] of Object.entries(ways)) {
+      const all = way.trials ?? Object.keys(trials);
+      const chosen = all.filter((trial) => is(name, by, trial));
+      const fits = way.programs?.includes(name) ?? true;
+      if (fits && chosen.length) rows.push([name, path, title, by, chosen]);
+    }
   }
-  console.log(`\n${table(rows)}`);
-  process.exit(rows.some((cells) => Object.values(cells).includes('FAILED')) ? 1 : 0);
+  return rows;
+}
+
+async function main() {
+  const since = Date.now();
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => { endAll(); process.exit(1); });
+  }
+  const rows = wanted();
+  const done = [];
+  // The longest first, and different programs side by side.
+  const order = [...rows.keys()].sort((a, b) => (
+    rows[b][4].length - rows[a][4].length || Object.keys(ways).indexOf(rows[a][3]) - Object.keys(ways).indexOf(rows[b][3])
+  ));
+  const lane = async () => {
+    for (let at = order.shift(); at !== undefined; at = order.shift()) {
+      const [, , agent, by] = rows[at];
+      done[at] = await row(...rows[at]).catch((error) => {
+        console.log(`${agent} by ${by}: ${error.stack ?? error}`);
+        return { agent, by: 'FAILED' };
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  endAll();
+  const seconds = Math.round((Date.now() - since) / 1000);
+  const place = `${version(doorward, process.env)} on ${type()} ${release()} ${arch()}, ${cpus().length} cores`;
+  console.log(`\n${table(done)}\n\ndoorward ${place}, Node ${process.version}; ${new Date().toISOString().slice(0, 10)}, `
+    + `in ${Math.floor(seconds / 60)} min ${seconds % 60} s`);
+  process.exit(done.some((cells) => Object.values(cells).includes('FAILED')) ? 1 : 0);
 }
 
 await main();

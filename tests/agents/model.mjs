@@ -154,10 +154,12 @@ const vendors = {
 
 /**
  * Starts it. `calls`: how often the tool is called; `before(n)`: awaited before the call of number n.
- * `seen()`: what the tool answered, as the program showed it to the model, and the tools that it offered.
+ * `seen()`: what the tool answered, as the program showed it to the model, the tools that it offered, and
+ * after how many milliseconds it first asked.
  */
 export async function model({ calls, before = async () => {} }) {
-  const seen = { results: [], offered: [], asked: [] };
+  const since = Date.now();
+  const seen = { results: [], offered: [], asked: [], began: null };
   const server = http.createServer(async (request, response) => {
     const path = request.url ?? '';
     const body = await read(request);
@@ -172,6 +174,7 @@ export async function model({ calls, before = async () => {} }) {
       json(response, { input_tokens: 1 });
       return;
     }
+    seen.began ??= Date.now() - since;
     const asked = JSON.parse(body || '{}');
     const results = vendor.results(asked);
     // A tool may have gone while the model thought of it; programs tell which one it may have meant.

@@ -50,6 +50,8 @@ export const programs = {
         'model="standin"', 'model_provider="standin"',
         `model_providers.standin={name="standin",base_url="${model}/v1",wire_api="responses",env_key="STANDIN"}`,
         'mcp_servers.ev.default_tools_approval_mode="approve"',
+        // Its one prompt waits for the server, and longer than usual: the machine may be busy.
+        'mcp_servers.ev.required=true', 'mcp_servers.ev.startup_timeout_sec=60',
         ...(bridge ? [
           `mcp_servers.ev.command=${json(bridge[0])}`, `mcp_servers.ev.args=${json(bridge.slice(1))}`,
         ] : []),

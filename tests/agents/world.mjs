@@ -1,45 +1,11 @@
 // A real authorization server, a real MCP server, a daemon that is signed in, and homes for agents.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import readline from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const children = new Set();
-
-export function child(command, args, options) {
-  const started = spawn(command, args, options);
-  children.add(started);
-  started.once('exit', () => children.delete(started));
-  return started;
-}
-
-export function end() {
-  for (const one of children) one.kill('SIGKILL');
-}
-
-/** The first line of output that passes `is`. */
-function line(stream, what, is = () => true) {
-  return new Promise((resolve, reject) => {
-    const lines = readline.createInterface({ input: stream });
-    let said = '';
-    lines.on('line', (text) => { said += `${text}\n`; if (is(text)) resolve(text); });
-    lines.on('close', () => reject(new Error(`${what} ended: ${said}`)));
-  });
-}
-
-async function part(name, config) {
-  const file = join(here, '../parts', name);
-  const server = child('node', [file, JSON.stringify(config)], { stdio: ['pipe', 'pipe', 'inherit'] });
-  return JSON.parse(await line(server.stdout, name));
-}
-
-const tell = (server, path, body) => fetch(`${server.control}${path}`, {
-  method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
-}).then((answer) => answer.json());
+import { child, end, line, part, signIn, tell } from './parts.mjs';
 
 /** A daemon of its own, signed in at a real server. */
 export class World {
@@ -92,15 +58,8 @@ export class World {
     this.port = Number(new URL(this.url).port);
   }
 
-  kill() {
-    return new Promise((resolve) => {
-      this.daemon.once('exit', resolve);
-      this.daemon.kill('SIGKILL');
-    });
-  }
-
   async restart() {
-    if (this.daemon) await this.kill();
+    if (this.daemon) await end(this.daemon);
     await this.serve();
   }
 
@@ -113,25 +72,19 @@ export class World {
     await this.restart();
   }
 
-  /** Signs in as a person would, whose browser is four requests; tokens live so many seconds. */
+  /** A sign-in whose tokens live so many seconds. */
   async tokensOf(seconds) {
     await tell(this.authority, '/mode', { access_token_ttl: seconds });
-    const words = ['--state-dir', this.state, 'login', 'ev', '--no-browser', '--force'];
-    const login = child(this.doorward, words, {
-      env: this.environment(this.home), stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    const over = new Promise((resolve) => { login.once('exit', resolve); });
-    const link = (await line(login.stderr, 'the sign-in', (text) => text.includes('/login/ev?t='))).trim();
-    const page = await fetch(link, { redirect: 'manual' });
-    const cookie = page.headers.get('set-cookie').split(';')[0];
-    const location = page.headers.get('location');
-    const walked = await tell(this.authority, '/sign-in', { url: location, deliver: false });
-    await fetch(walked.location, { headers: { cookie } });
-    if (await over !== 0) throw new Error('the sign-in failed');
+    const environment = { ...this.environment(this.home), DOORWARD_STATE_DIR: this.state };
+    await signIn({ doorward: this.doorward, authority: this.authority, environment });
   }
 
-  end() {
-    end();
+  async end() {
+    for (const one of [this.daemon, this.upstream?.server, this.authority?.server]) {
+      if (one) await end(one);
+    }
+    // One that a bridge has started.
+    spawnSync(this.doorward, ['--state-dir', this.state, 'down', '-y'], { env: this.environment(this.home) });
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::parts::{Agent, Daemon, signed_in};
+use crate::support::parts::{Agent, Daemon, Exchange, signed_in};
 use crate::support::traffic::works;
 
 fn read(daemon: &Daemon, name: &str) -> String {
@@ -123,4 +123,75 @@ fn a_credential_in_a_file_lives_until_it_is_taken_out() {
     assert!(!out.contains(&fresh), "{out}");
     assert!(!works(&daemon, &agent), "its session is over");
     assert!(live(&daemon).is_empty());
+}
+
+/// The header fields that a client sends by what stands in its file.
+fn sent(entry: &Value, credential: &str) -> Vec<(String, String)> {
+    let written = entry.get("headers").or_else(|| entry.get("http_headers"));
+    let written = written.and_then(Value::as_object).into_iter().flatten();
+    let mut fields: Vec<_> = written
+        .map(|(name, value)| {
+            let value = value.as_str().expect("a text");
+            let value = value.replace("${DOORWARD_SESSION}", credential);
+            (name.clone(), value)
+        })
+        .collect();
+    if entry.get("bearer_token_env_var").is_some() {
+        fields.push(("Authorization".to_owned(), format!("Bearer {credential}")));
+    }
+    fields.push(("content-type".to_owned(), "application/json".to_owned()));
+    fields
+}
+
+#[test]
+fn in_every_mode_a_call_after_a_revoke_says_what_happened_and_what_to_run() {
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
+    for (client, file, map, mode) in [
+        ("claude", ".claude.json", "mcpServers", "env"),
+        ("claude", ".claude.json", "mcpServers", "static"),
+        ("codex", ".codex/config.toml", "mcp_servers", "env"),
+        ("codex", ".codex/config.toml", "mcp_servers", "static"),
+    ] {
+        let (code, told) = daemon.run(&["connect", client, "--mode", mode]);
+        assert_eq!(code, 0, "{told}");
+        let text = read(&daemon, file);
+        let all: Value = if file.ends_with("toml") {
+            toml::from_str(&text).expect("TOML")
+        } else {
+            serde_json::from_str(&text).expect("JSON")
+        };
+        // What `run --no-inject` has in the environment of the client.
+        let (_, credential) = daemon.mint(client);
+        let fields = sent(&all[map]["ev"], &credential);
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+            "name": "echo", "arguments": {"message": "hello"},
+        }});
+        let url = format!("{}/u/ev", daemon.url);
+        let (code, _) = daemon.run(&["ctl", "revoke", "--all", "--reason", "it ran wild"]);
+        assert_eq!(code, 0);
+        let answer = Exchange::send("POST", &url, &fields, &call.to_string());
+        assert_eq!(answer.status, 200, "{client} {mode}: {}", answer.body);
+        let answer = answer.json();
+        assert_eq!(
+            (&answer["id"], &answer["result"]["isError"]),
+            (&json!(7), &json!(true))
+        );
+        let text = answer["result"]["content"][0]["text"]
+            .as_str()
+            .expect("words");
+        assert!(
+            text.contains("It ran wild") && text.contains("Next: "),
+            "{text}"
+        );
+        if mode == "static" {
+            assert!(
+                text.contains(&daemon.typed(&format!("connect {client} --mode static"))),
+                "{text}"
+            );
+        }
+    }
 }

@@ -42,6 +42,8 @@ mod proxy;
 mod ready;
 mod redaction;
 mod restarts;
+#[cfg(target_os = "linux")]
+mod reused;
 mod rules;
 mod run;
 mod scenarios;

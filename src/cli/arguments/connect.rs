@@ -1,6 +1,6 @@
 //! Writing clients' files and taking that back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -40,6 +40,56 @@ pub struct ConnectArgs {
     /// Print the entries alone, for another file
     #[arg(long, conflicts_with_all = ["dry_run", "replace"])]
     pub print: bool,
+}
+
+impl ConnectArgs {
+    /// The command as it was given, for this client alone.
+    pub fn again(&self, client: &str) -> String {
+        let mut words = vec!["doorward connect".to_owned(), client.to_owned()];
+        let mut add = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
+        if self.scope == ScopeForm::Project {
+            add("--scope", "project".to_owned());
+        }
+        if let Some(value) = self.mode.and_then(|mode| mode.to_possible_value()) {
+            add("--mode", value.get_name().to_owned());
+        }
+        if !self.upstreams.is_empty() {
+            add("--upstream", self.upstreams.join(","));
+        }
+        if let Some(prefix) = &self.prefix {
+            add("--prefix", prefix.clone());
+        }
+        if let Some(file) = &self.file {
+            add("--file", quoted(file));
+        }
+        let flags = [("--replace", self.replace), ("--follow", self.follow)];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        words.extend(given.map(|(flag, _)| flag.to_owned()));
+        words.join(" ")
+    }
+}
+
+impl DisconnectArgs {
+    /// The command as it was given.
+    pub fn again(&self) -> String {
+        let mut words = vec!["doorward disconnect".to_owned(), self.client.clone()];
+        if let Some(file) = &self.file {
+            words.extend(["--file".to_owned(), quoted(file)]);
+        }
+        words.extend(self.follow.then(|| "--follow".to_owned()));
+        words.join(" ")
+    }
+}
+
+/// A path as a word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "_-./@:+,~".contains(c);
+    if !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// `disconnect`

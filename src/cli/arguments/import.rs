@@ -17,7 +17,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub all: bool,
     /// Only show what could be taken over
-    #[arg(long, conflicts_with_all = ["names", "all"])]
+    #[arg(long, conflicts_with = "names")]
     pub dry_run: bool,
 }
 

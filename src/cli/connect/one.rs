@@ -21,6 +21,8 @@ pub(super) struct Connecting<'a> {
     mode: Mode,
     file: PathBuf,
     servers: &'a [Server],
+    /// The command for this client.
+    again: String,
 }
 
 impl<'a> Connecting<'a> {
@@ -75,6 +77,7 @@ impl<'a> Connecting<'a> {
             mode,
             file,
             servers,
+            again: asked.again(name),
         })
     }
 
@@ -108,6 +111,7 @@ impl<'a> Connecting<'a> {
             client: self.client,
             file: &self.file,
             verb: "connect",
+            again: &self.again,
         }
     }
 
@@ -150,7 +154,7 @@ impl<'a> Connecting<'a> {
         if self.asked.dry_run {
             return Ok(Some(sight.document(&plan, false)));
         }
-        if !screen.confirm("Write it?", &format!("doorward connect {name} --yes"))? {
+        if !screen.confirm("Write it?", &format!("{} --yes", self.again))? {
             return Err(Fault::Declined);
         }
         let old_session = known.and_then(|it| it.session.clone());

@@ -12,9 +12,13 @@ pub(super) fn load(context: &Context) -> Result<Connections, Fault> {
 }
 
 fn unusable(context: &Context, error: &std::io::Error) -> Fault {
-    let detail = format!("{}: {error}", context.paths.connections.display());
+    let file = context.paths.connections.display();
+    let next = format!(
+        "make {file} readable, or move it away: entries of before are then yours to take out"
+    );
     Problem::new(Code::StoreFailed)
-        .with("detail", detail)
+        .with("detail", format!("{file}: {error}"))
+        .next_step(next)
         .into()
 }
 

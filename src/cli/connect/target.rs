@@ -14,6 +14,8 @@ pub(super) struct Target<'a> {
     pub(super) file: &'a Path,
     /// What is done to it: `connect` or `disconnect`.
     pub(super) verb: &'static str,
+    /// The command that does it, as it was given.
+    pub(super) again: &'a str,
 }
 
 impl Target<'_> {
@@ -22,11 +24,6 @@ impl Target<'_> {
         let home = place::home();
         let home = home.as_deref().filter(|_| !follow);
         Draft::open(self.file, home).map_err(|error| self.failed(error))
-    }
-
-    /// The command once more.
-    fn again(self) -> String {
-        format!("doorward {} {}", self.verb, self.client.facts().name)
     }
 
     fn problem(self, code: Code) -> Problem {
@@ -41,7 +38,14 @@ impl Target<'_> {
             .with("col", column)
             .with("format", format)
             .with("detail", format!("{why}; nothing was written"))
-            .next_step(format!("fix it, then: {}", self.again()))
+            .next_step(format!("fix it, then: {}", self.again))
+            .into()
+    }
+
+    fn inaccessible(self, detail: String) -> Fault {
+        self.problem(Code::ClientFileFailed)
+            .with("detail", format!("{detail}; nothing was written"))
+            .next_step(format!("make it accessible, then: {}", self.again))
             .into()
     }
 
@@ -53,7 +57,7 @@ impl Target<'_> {
                 let why = format!("{} or somebody else wrote to it", facts.title);
                 self.problem(Code::ClientConfigChanged)
                     .because(format!("{why}; nothing was written"))
-                    .next_step(self.again())
+                    .next_step(self.again)
                     .into()
             }
             FileError::Elsewhere(target) => {
@@ -62,17 +66,18 @@ impl Target<'_> {
                 let detail = format!("{shown} leads to {outside}, outside of your home directory");
                 Problem::new(Code::ConfirmationNeeded)
                     .with("detail", detail)
-                    .with("command", format!("{} --follow", self.again()))
+                    .with("command", format!("{} --follow", self.again))
                     .into()
             }
             FileError::NotText { line, column } => {
                 self.unreadable(line, column, "text", "a byte here is not UTF-8")
             }
-            FileError::Io(error) => self
-                .problem(Code::ClientFileFailed)
-                .with("detail", error)
-                .next_step(format!("make it accessible, then: {}", self.again()))
-                .into(),
+            FileError::Directory(directory, error) => {
+                let directory = place::shown(&directory);
+                let detail = format!("nothing can be put into {directory}: {error}");
+                self.inaccessible(detail)
+            }
+            FileError::Io(error) => self.inaccessible(error.to_string()),
         }
     }
 

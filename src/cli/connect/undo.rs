@@ -48,10 +48,12 @@ async fn undo(
 ) -> Result<Option<Value>, Fault> {
     let client = known(&connection.client)?;
     let file = connection.file.clone();
+    let again = asked.again();
     let target = Target {
         client,
         file: &file,
         verb: "disconnect",
+        again: &again,
     };
     let before = store::load(context)?;
     let draft = target.open(asked.follow)?;
@@ -68,7 +70,7 @@ async fn undo(
         if asked.dry_run {
             return Ok(Some(sight.document(&plan, false)));
         }
-        let command = format!("doorward disconnect {} --yes", asked.client);
+        let command = format!("{again} --yes");
         if !screen.confirm("Take it out?", &command)? {
             return Err(Fault::Declined);
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::format::Spot;
 use super::super::setting::Fields;
-use super::golden;
+use super::golden::{self, rewritten};
 use super::*;
 
 /// One edit. The numbers choose among the places that there are.
@@ -25,6 +25,12 @@ enum Edit {
     Server(String),
     /// The server of the person's own goes.
     NoServer,
+    /// An editor of another system writes all lines anew.
+    Lines(LineEnd, bool),
+}
+
+fn line_end() -> impl Strategy<Value = LineEnd> {
+    prop_oneof![Just(LineEnd::Unix), Just(LineEnd::Dos)]
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -38,6 +44,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         comment().prop_map(Edit::End),
         word().prop_map(Edit::Server),
         Just(Edit::NoServer),
+        (line_end(), any::<bool>()).prop_map(|(to, mark)| Edit::Lines(to, mark)),
     ]
 }
 
@@ -162,6 +169,7 @@ fn make(edit: &Edit, client: Client, texts: &mut [String; 2]) {
                 format!("{bom}{}", put.expect("it can be put in").text)
             })
         }
+        Edit::Lines(to, mark) => texts.each_ref().map(|text| rewritten(text, *to, *mark)),
         Edit::NoServer => {
             let spot = Spot {
                 path: facts.path,
@@ -175,9 +183,12 @@ fn make(edit: &Edit, client: Client, texts: &mut [String; 2]) {
             if !texts.iter().all(there) || own(facts, &texts[0]) < 2 {
                 return;
             }
-            texts
-                .each_ref()
-                .map(|text| facts.format.cut(text, spot, &[], "").expect("it can go"))
+            texts.each_ref().map(|text| {
+                let body = text.trim_start_matches('\u{feff}');
+                let bom = &text[..text.len() - body.len()];
+                let left = facts.format.cut(body, spot, &[], "").expect("it can go");
+                format!("{bom}{left}")
+            })
         }
     };
     // What the client could not read any more is no edit.
@@ -209,11 +220,12 @@ fn in_place(text: &str, line: &str, new: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn edits_around_ours_survive_byte_for_byte(
         case in any::<usize>(),
+        from in prop::option::of((line_end(), any::<bool>())),
         mut edits in prop::collection::vec(edit(), 0..8),
     ) {
         // Where a server goes follows from the lines around it, so they come before those.
@@ -223,6 +235,7 @@ proptest! {
         }).collect();
         let (name, client, mode, old) = cases[case % cases.len()].clone();
         let old = old.expect("chosen so");
+        let old = from.map_or(old.clone(), |(from, mark)| rewritten(&old, from, mark));
         let plan = connected(client, mode, Some(&old));
         let mut texts = [old, plan.text.clone().expect("a file")];
         for edit in &edits {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::super::plan::Operation;
+use super::golden::rewritten;
 use super::*;
 
 fn operations(plan: &Plan) -> Vec<(&str, Operation)> {
@@ -212,4 +213,32 @@ fn a_map_in_block_form_without_its_last_pair_is_still_a_map() {
         .replace("  mine: {}\n", "");
     let back = undone(Client::Goose, Some(&now), &plan);
     assert_eq!(back.as_deref(), Some("extensions: {}\nz: 1\n"));
+}
+
+#[test]
+fn what_comes_back_ends_its_lines_as_the_file_does_by_then() {
+    // An editor of another system writes all lines anew.
+    for (client, text) in TAKEN {
+        let mode = client.facts().modes[0];
+        for (first, then) in [(LineEnd::Unix, LineEnd::Dos), (LineEnd::Dos, LineEnd::Unix)] {
+            let old = rewritten(text, first, false);
+            let entries = entries(client, mode);
+            let wish = Wish {
+                replace: true,
+                ..wish(client, &entries)
+            };
+            let plan = connect(Some(&old), None, &wish).expect("it can be written");
+            let now = rewritten(plan.text.as_deref().expect("a file"), then, true);
+            let back = undone(client, Some(&now), &plan);
+            assert_eq!(back, Some(rewritten(text, then, true)), "{client:?}");
+        }
+    }
+}
+
+#[test]
+fn lines_that_end_differently_in_one_file_stay_so() {
+    let old = "{\r\n  \"a\": 1,\n  \"mcpServers\": {\n\n  }\r\n}\n";
+    let plan = connected(Client::Claude, Mode::Bridge, Some(old));
+    let back = undone(Client::Claude, plan.text.as_deref(), &plan);
+    assert_eq!(back.as_deref(), Some(old));
 }

@@ -6,7 +6,8 @@ mod golden;
 mod life;
 
 use super::{
-    Client, Entry, Facts, Format, Mode, Plan, Program, Server, Wish, connect, disconnect, entry,
+    Client, Entry, Facts, Format, LineEnd, Mode, Plan, Program, Server, Wish, connect, disconnect,
+    entry,
 };
 
 /// Two upstreams, as `client` is told of them.

@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util';
 
 import { model } from '../model.mjs';
 import { programs } from '../programs.mjs';
-import { child, endAll, find, version, wait, world } from './world.mjs';
+import { child, endAll, find, version, wait } from '../parts.mjs';
+import { world } from './world.mjs';
 import { browsers, diverted, isProbe, recorder } from './recorder.mjs';
 import { situations } from './situations.mjs';
 

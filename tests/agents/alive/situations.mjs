@@ -2,7 +2,7 @@
 // `before(n)` is what happens before the tool is called for the nth time, and `expected` says which of
 // the results must be a hint and which the server's own answer.
 
-import { signIn, tell, wait } from './world.mjs';
+import { signIn, tell, wait } from '../parts.mjs';
 
 /** How long after the start of the program somebody signs in. */
 const LATER = 7_000;

@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod asked;
 mod entries;
+mod refused;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

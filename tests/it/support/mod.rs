@@ -12,5 +12,6 @@ pub(crate) mod pipe;
 pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod records;
+pub(crate) mod scripts;
 pub(crate) mod sdk;
 pub(crate) mod traffic;

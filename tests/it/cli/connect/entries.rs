@@ -53,7 +53,9 @@ fn entries_follow_the_upstreams() {
     let entry = &json_of(&home, ".cursor/mcp.json")["mcpServers"]["dw-wiki"];
     let expected = json!({
         "url": "http://127.0.0.1:5177/u/wiki",
-        "headers": {"Authorization": "Bearer ${env:DOORWARD_SESSION}"},
+        "headers": {
+            "Authorization": "Bearer ${env:DOORWARD_SESSION}", "doorward-errors": "result",
+        },
     });
     assert_eq!(*entry, expected);
     assert_eq!(doorward(&home, &["disconnect", "cursor", "--yes"]).code, 0);
