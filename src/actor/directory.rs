@@ -21,6 +21,7 @@ use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
 use super::death::{Alive, Deaths, Mortal};
+use super::minting::Minting;
 use super::session::Session;
 use super::token_manager::TokenManager;
 use super::{Abandon, Deps, GiveCredential, Nudge, Regrant, Revoke, Settle, UnknownAccount};
@@ -40,8 +41,7 @@ struct Inner {
     /// Actors that were told to stop, for whoever takes their place.
     leaving: Mutex<HashMap<AccountRef, Addr<TokenManager>>>,
     sessions: Mutex<HashMap<SessionId, Entry<Session>>>,
-    /// Held while a session is minted.
-    minting: tokio::sync::Mutex<()>,
+    minting: Minting,
     waiters: AtomicU64,
     deaths: Deaths,
 }
@@ -90,7 +90,7 @@ impl Directory {
             managers: Mutex::default(),
             leaving: Mutex::default(),
             sessions: Mutex::default(),
-            minting: tokio::sync::Mutex::default(),
+            minting: Minting::default(),
             waiters: AtomicU64::new(1),
             deaths: Deaths::default(),
         }))
@@ -172,9 +172,9 @@ impl Directory {
         sessions.insert(cell.id(), Entry::new(addr));
     }
 
-    /// Waits until no other session is being minted.
-    pub async fn turn_to_mint(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.minting.lock().await
+    /// Who may mint now.
+    pub fn minting(&self) -> &Minting {
+        &self.0.minting
     }
 
     /// Revokes a session, also one that has ended already: the same end is written again.

@@ -27,6 +27,7 @@ mod device;
 pub mod directory;
 mod finish;
 pub mod login;
+pub mod minting;
 pub mod pending;
 pub mod session;
 mod sign_in;

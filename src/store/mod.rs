@@ -14,6 +14,7 @@ mod record;
 mod records;
 mod seal;
 mod secret;
+mod together;
 
 pub use error::{Health, KeyPlace, StoreError, StoreStatus};
 pub use probe::probe_keyring;
@@ -37,6 +38,7 @@ use crate::paths::{Environment, Paths};
 use key::KeySource;
 use keyring::{Keyring, OsKeyring};
 use records::Records;
+use together::Together;
 
 /// How long the keyring may take. Somebody may have to answer a question of the system first; the
 /// call that asked goes on behind the deadline, and asking again later finds its answer.
@@ -54,6 +56,7 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
     /// Whether refreshes may still begin.
     refreshes: Arc<AtomicBool>,
+    sessions: Arc<Together>,
 }
 
 /// What the key in its place is like.
@@ -134,6 +137,7 @@ impl Store {
         Ok(Self {
             jobs,
             refreshes: Arc::new(AtomicBool::new(true)),
+            sessions: Arc::default(),
         })
     }
 
@@ -262,10 +266,14 @@ impl Store {
         self.records(records::Records::sessions).await
     }
 
-    /// Keeps a session, durably: to be awaited before a mint or a revoke is confirmed.
+    /// Keeps a session, durably: to be awaited before a mint or a revoke is confirmed. Those that
+    /// come while the disk is busy are written in one transaction.
     pub async fn put_session(&self, session: SessionRecord) -> Result<(), StoreError> {
-        self.records(move |records| records.put_session(&session))
-            .await
+        let written = self.sessions.add(session);
+        let sessions = Arc::clone(&self.sessions);
+        let job: Job = Box::new(move |open| sessions.write(open.records.as_mut()));
+        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        answered(RECORDS_DEADLINE, written).await?
     }
 
     /// Notes when sessions were last used and how many calls they made. A crash may lose the
@@ -349,11 +357,16 @@ impl Store {
             let _ = done.send(job(open));
         });
         self.jobs.send(job).map_err(|_| StoreError::Closed)?;
-        match tokio::time::timeout(deadline, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(StoreError::Backend("the store thread panicked".to_owned())),
-            Err(_) => Err(StoreError::Slow { waited: deadline }),
-        }
+        answered(deadline, answer).await
+    }
+}
+
+/// What the store's thread answers in time.
+async fn answered<T>(deadline: Duration, answer: oneshot::Receiver<T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(deadline, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(StoreError::Backend("the store thread panicked".to_owned())),
+        Err(_) => Err(StoreError::Slow { waited: deadline }),
     }
 }
 

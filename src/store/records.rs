@@ -183,8 +183,20 @@ impl Records {
         self.all(SESSIONS)
     }
 
-    pub(super) fn put_session(&mut self, session: &SessionRecord) -> Result<(), StoreError> {
-        self.put(SESSIONS, &session.id.to_string(), session)
+    /// Puts all of them or none; of two with one id the later one stays.
+    pub(super) fn put_sessions(&mut self, sessions: &[SessionRecord]) -> Result<(), StoreError> {
+        let sealed: Vec<_> = sessions
+            .iter()
+            .map(|session| {
+                let id = session.id.to_string();
+                let sealed = self.sealed(SESSIONS, &id, session);
+                (id, sealed)
+            })
+            .collect();
+        self.file.write(Durability::Immediate, |transaction| {
+            let mut all = sealed.iter();
+            all.try_for_each(|(id, sealed)| db::put(transaction, SESSIONS, id, sealed))
+        })
     }
 
     /// Brings the times and counts of living sessions forward. An ended one keeps its record as

@@ -144,7 +144,7 @@ async fn tunnel(
     copy_bidirectional(&mut tls, &mut server).await.map(drop)
 }
 
-/// An MCP server that takes `access-1` and `access-2`.
+/// An MCP server that takes `canary-access-1` and `canary-access-2`.
 fn mcp(request: &Message) -> Vec<u8> {
     if request
         .target()
@@ -157,7 +157,7 @@ fn mcp(request: &Message) -> Vec<u8> {
         return ok(&metadata.to_string());
     }
     match request.field("authorization") {
-        Some("Bearer access-1" | "Bearer access-2") => {
+        Some("Bearer canary-access-1" | "Bearer canary-access-2") => {
             ok(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)
         }
         _ => answer("401 Unauthorized", "www-authenticate: Bearer\r\n", ""),
@@ -199,8 +199,8 @@ fn id(request: &Message) -> Vec<u8> {
                 1
             };
             let tokens = json!({
-                "access_token": format!("access-{number}"), "token_type": "Bearer",
-                "expires_in": 3600, "refresh_token": format!("refresh-{number}"),
+                "access_token": format!("canary-access-{number}"), "token_type": "Bearer",
+                "expires_in": 3600, "refresh_token": format!("canary-refresh-{number}"),
             });
             ok(&tokens.to_string())
         }
@@ -289,7 +289,7 @@ fn a_sign_in_and_its_calls_leave_through_the_proxy_with_our_certificate() {
     assert_eq!(called.status, 200, "{}", called.body);
     assert_eq!(
         corp.mcp.seen().field("authorization"),
-        Some("Bearer access-1")
+        Some("Bearer canary-access-1")
     );
     assert_eq!(corp.tunnels(), ["mcp.corp.test:443"]);
     assert_eq!(daemon.run(&["ctl", "refresh", "ev"]).0, 0);
@@ -297,7 +297,7 @@ fn a_sign_in_and_its_calls_leave_through_the_proxy_with_our_certificate() {
     assert_eq!(called.status, 200, "{}", called.body);
     assert_eq!(
         corp.mcp.seen().field("authorization"),
-        Some("Bearer access-2")
+        Some("Bearer canary-access-2")
     );
     corp.id.all_seen();
     let (code, out) = daemon.run(&["logout", "ev"]);

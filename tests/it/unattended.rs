@@ -321,10 +321,10 @@ fn a_client_of_ours_signs_in_by_itself() {
 
 #[test]
 fn a_client_of_ours_goes_straight_to_the_endpoint_that_is_configured() {
-    let key = Arc::new(Mutex::new("Bearer own-1".to_owned()));
+    let key = Arc::new(Mutex::new("Bearer canary-own-1".to_owned()));
     let up = guarded("authorization", &key);
     let tokens = Upstream::answering(|_| {
-        ok(r#"{"access_token":"own-1","token_type":"Bearer","expires_in":3600}"#)
+        ok(r#"{"access_token":"canary-own-1","token_type":"Bearer","expires_in":3600}"#)
     });
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret");

@@ -230,3 +230,38 @@ async fn a_store_in_memory_writes_nothing() {
     assert_eq!(store.status().await.kind, Some(KeyPlace::Memory));
     assert!(!Path::new("/store.redb").exists());
 }
+
+#[tokio::test]
+async fn sessions_that_wait_for_the_disk_are_written_together_and_all_are_answered() {
+    let store = Store::in_memory(Arc::new(SystemRandom))
+        .await
+        .expect("open");
+    let (release, held) = mpsc::channel::<()>();
+    let busy: Job = Box::new(move |_| held.recv().expect("released"));
+    store.jobs.send(busy).expect("it runs");
+    let mut first = Box::pin(store.put_session(session(1)));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let (tell, left) = mpsc::channel();
+    let sessions = Arc::clone(&store.sessions);
+    let look: Job = Box::new(move |_| tell.send(sessions.waiting().len()).expect("read"));
+    store.jobs.send(look).expect("it runs");
+    let mut others: Vec<_> = (2..50)
+        .map(|n| Box::pin(store.put_session(session(n))))
+        .collect();
+    for other in &mut others {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+    assert_eq!(store.sessions.waiting().len(), 49);
+    release.send(()).expect("it waits");
+    first.await.expect("kept");
+    assert_eq!(left.recv().expect("it looked"), 0, "written with the first");
+    for other in others {
+        other.await.expect("kept");
+    }
+    assert_eq!(store.sessions().await.expect("read").len(), 49);
+    store.close().await.expect("closed");
+    assert_eq!(
+        store.put_session(session(50)).await,
+        Err(StoreError::Closed)
+    );
+}

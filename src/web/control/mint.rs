@@ -29,9 +29,13 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         bound.exe = Some(exe);
     }
     let deps = control.directory.deps();
-    // One at a time: of two that replace the same session the second has to see the first, and the
-    // last free place under `sessions.max` is for one of those who ask for it.
-    let _turn = control.directory.turn_to_mint().await;
+    // Of two that replace the same session the second has to see the first. What belongs to no
+    // process replaces nothing, and is written together with others.
+    let minting = control.directory.minting();
+    let _turn = match bound {
+        Some(_) => minting.alone().await,
+        None => minting.beside_others().await,
+    };
     let config = deps.config.load_full();
     let now = deps.clock.now();
     let inside = asked.parent.as_deref().map(|id| parent(&control, id, now));
@@ -81,13 +85,19 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         return answer(&cell, &token);
     }
     let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
-    let living = deps.ledger.sessions().into_iter().filter(live);
-    let (older, others): (Vec<_>, Vec<_>) =
-        living.partition(|cell| !asked.reuse && replaces(&record, cell));
-    if others.len() >= config.sessions.max {
-        let max = config.sessions.max;
+    let mut older = Vec::new();
+    let living = || {
+        let living = deps.ledger.sessions().into_iter().filter(live);
+        let (replaced, others): (Vec<_>, Vec<_>) =
+            living.partition(|cell| !asked.reuse && replaces(&record, cell));
+        older = replaced;
+        others.len()
+    };
+    // The last free place is for one of those who ask for it.
+    let max = config.sessions.max;
+    let Some(place) = minting.place(living, max) else {
         return Err(Problem::new(Code::SessionLimit).with("max", max).into());
-    }
+    };
     // The old credential dies before the new one is known to anybody: a crash in between leaves
     // the process with none, and never with two.
     for cell in older {
@@ -104,7 +114,7 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     }
     failpoint::here!("mint.committed");
     let cell = SessionCell::new(record);
-    deps.ledger.insert(Arc::clone(&cell));
+    place.fill(|| deps.ledger.insert(Arc::clone(&cell)));
     control.directory.open_session(&cell);
     tracing::info!(session = %id, origin = ?cell.origin(), "session minted");
     failpoint::here!("mint.opened");

@@ -25,7 +25,7 @@ pub(super) async fn rename(
         return Err(Refused(exists.with("url", present.url.as_str())));
     }
     // A session that is minted meanwhile would be granted a name that is about to go.
-    let _turn = directory.turn_to_mint().await;
+    let _turn = directory.minting().alone().await;
     let accounts: Vec<_> = upstream.account_refs().collect();
     // A refresh that runs may bring another token than the one that is stored now.
     for account in &accounts {

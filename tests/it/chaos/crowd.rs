@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::net::TcpStream;
 
+use doorward::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use super::storms::{answers, call, memory, others_go_on, two_upstreams};
@@ -15,6 +16,8 @@ const SESSIONS: usize = 1000;
 const STREAMS: usize = 200;
 /// Calls that wait for one account at a time; the others are told so.
 const MOST_WAITING: usize = doorward::model::refresh::MAX_WAITERS;
+/// Sessions that are minted at once.
+const MINTING: usize = 64;
 /// What a waiting call, a session and a stream may cost together, in KiB: some times of what they
 /// do in a build without optimizations.
 const EACH_KB: u64 = 128;
@@ -22,6 +25,20 @@ const EACH_KB: u64 = 128;
 fn asked(variable: &str, otherwise: usize) -> usize {
     let asked = std::env::var(variable).ok();
     asked.map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+/// Sessions, asked for by many at a time as by a fleet that starts.
+fn mint_all(daemon: &Daemon, count: usize) -> Vec<String> {
+    let share = |n| count / MINTING + usize::from(n < count % MINTING);
+    std::thread::scope(|scope| {
+        let minting: Vec<_> = (0..MINTING)
+            .map(|n| scope.spawn(move || (0..share(n)).map(|_| mint(daemon)).collect::<Vec<_>>()))
+            .collect();
+        let minted = minting.into_iter();
+        minted
+            .flat_map(|all| all.join().expect("no panic"))
+            .collect()
+    })
 }
 
 /// A session. A disk that others keep busy may refuse one now and then.
@@ -90,12 +107,15 @@ fn storm_many_sessions_and_streams_beside_an_account_in_outage() {
     );
     let (authority, upstream, other, daemon) = two_upstreams(&config);
     let started = memory(&daemon);
-    let credentials: Vec<String> = (0..sessions).map(|_| mint(&daemon)).collect();
+    let begun = SystemClock.now();
+    let credentials = mint_all(&daemon, sessions);
+    let minting = SystemClock.now().since(begun);
     let minted = memory(&daemon);
     let mut open: Vec<_> = credentials[..streams]
         .iter()
         .map(|credential| stream(&daemon, credential))
         .collect();
+    let opening = SystemClock.now().since(begun);
     let opened = memory(&daemon);
     authority.tell(
         "/fault",
@@ -127,6 +147,8 @@ fn storm_many_sessions_and_streams_beside_an_account_in_outage() {
          sessions, {opened} with the streams, {during} in the outage, {} after it",
         memory(&daemon)
     );
+    let all = SystemClock.now().since(begun);
+    eprintln!("minted after {minting:.1?}, streams open after {opening:.1?}, over after {all:.1?}");
     assert_eq!(served + busy + told, sessions);
     assert!(busy <= sessions.saturating_sub(MOST_WAITING), "{busy}");
     assert_eq!(upstream.count("tools_call"), served as u64, "each once");

@@ -5,7 +5,10 @@ mod drain;
 mod held;
 mod service;
 mod succession;
+#[cfg(target_os = "linux")]
+mod systemd;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
@@ -37,29 +40,39 @@ fn call(url: &str, credential: &str) -> Option<Exchange> {
 /// Lets agents call without a pause while `work` is done; how many calls were answered, and what
 /// became of those that were not answered as they should.
 fn under_calls(url: &str, credential: &str, work: impl FnOnce()) -> (usize, Vec<String>) {
-    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let calling = || {
-        let mut failed = Vec::new();
-        while !over.load(Ordering::SeqCst) {
-            match call(url, credential) {
-                Some(answer) if answer.status == 200 => {
-                    answered.fetch_add(1, Ordering::SeqCst);
-                }
-                Some(answer) => failed.push(format!("{} {}", answer.status, answer.body)),
-                None => failed.push("no answer".to_owned()),
-            }
+    let failed = Mutex::new(Vec::new());
+    let calling = || match call(url, credential) {
+        Some(answer) if answer.status == 200 => true,
+        other => {
+            let failure = other.map(|answer| format!("{} {}", answer.status, answer.body));
+            let mut failed = failed.lock().expect("unpoisoned");
+            failed.push(failure.unwrap_or_else(|| "no answer".to_owned()));
+            false
         }
-        failed
+    };
+    let (answered, _) = under(vec![calling; 4], work);
+    (answered, failed.into_inner().expect("unpoisoned"))
+}
+
+/// Lets each of `callers` call without a pause while `work` is done; how many calls succeeded and
+/// how many did not.
+fn under(callers: Vec<impl Fn() -> bool + Send>, work: impl FnOnce()) -> (usize, usize) {
+    let over = AtomicBool::new(false);
+    let [answered, failed] = [const { AtomicUsize::new(0) }; 2];
+    let calling = |call: &dyn Fn() -> bool| {
+        while !over.load(Ordering::SeqCst) {
+            let count = if call() { &answered } else { &failed };
+            count.fetch_add(1, Ordering::SeqCst);
+        }
     };
     std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..4).map(|_| scope.spawn(calling)).collect();
-        let end = Raised(&over);
+        for call in callers {
+            scope.spawn(move || calling(&call));
+        }
+        let _end = Raised(&over);
         work();
-        drop(end);
-        let failed = callers.into_iter();
-        let failed = failed.flat_map(|caller| caller.join().expect("no panic"));
-        (answered.load(Ordering::SeqCst), failed.collect())
-    })
+    });
+    (answered.into_inner(), failed.into_inner())
 }
 
 /// Raises a flag at its end, also when that is a panic: nobody is to call forever.

@@ -14,7 +14,7 @@ use crate::support::raw::{EVENTS, Upstream, chunk};
 use crate::support::traffic::echo;
 
 /// The program once more, as if it had been built that much later, or earlier.
-fn edition(folder: &Path, name: &str, later: bool) -> PathBuf {
+pub(super) fn edition(folder: &Path, name: &str, later: bool) -> PathBuf {
     let built = Path::new(env!("CARGO_BIN_EXE_doorward"));
     let copy = folder.join(name);
     std::fs::copy(built, &copy).expect("a copy");

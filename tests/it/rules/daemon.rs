@@ -101,6 +101,7 @@ fn seed_s1_14_calls_are_not_logged_and_changes_are() {
     let log = daemon.state().join("quiet.log");
     let mut child = daemon
         .command()
+        .env_remove("DOORWARD_LOG")
         .args(["serve", "--ready-fd", "1", "--port", "0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

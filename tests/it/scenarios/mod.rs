@@ -2,6 +2,7 @@
 
 mod alive;
 mod burst;
+mod clocks;
 mod headers;
 mod kept;
 mod limits;

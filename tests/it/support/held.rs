@@ -70,7 +70,6 @@ impl Daemon {
         let mut usual = self.command();
         usual.env("LISTEN_FDNAMES", names);
         usual.env("LOG", self.state().join("../log"));
-        usual.env("DOORWARD_LOG", "trace");
         let program = usual.get_program().to_owned();
         let mut shell = Command::new("sh");
         shell.env_clear().args(["-c", BECOME, "sh"]).arg(program);

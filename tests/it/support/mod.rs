@@ -7,6 +7,7 @@ pub(crate) mod chaos;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
 pub(crate) mod held;
+pub(crate) mod leaks;
 pub(crate) mod parts;
 pub(crate) mod pipe;
 pub(crate) mod provider;

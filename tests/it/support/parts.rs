@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::leaks;
 pub(crate) use agent::{Agent, Walk};
 pub(crate) use exchange::{Exchange, open};
 
@@ -57,7 +58,9 @@ impl Part {
     }
 
     pub(crate) fn authorization_server(config: &Value) -> Self {
-        Self::start("authorization_server.mjs", config)
+        let part = Self::start("authorization_server.mjs", config);
+        leaks::issuing(&part.control);
+        part
     }
 
     pub(crate) fn resource_server(authority: &Part) -> Self {
@@ -110,6 +113,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        leaks::ending(&self.control);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -117,7 +121,7 @@ impl Drop for Part {
 
 /// The built program with a state directory of its own.
 pub(crate) struct Daemon {
-    home: tempfile::TempDir,
+    pub(super) home: tempfile::TempDir,
     pub(crate) child: Option<Child>,
     /// Where the next one is killed or panics, in the form of `FAILPOINTS`.
     pub(super) failpoints: String,
@@ -137,6 +141,7 @@ impl Daemon {
             url: String::new(),
         };
         std::fs::create_dir(daemon.state()).expect("a directory");
+        std::fs::create_dir(daemon.written()).expect("a directory");
         std::fs::write(
             daemon.state().join("config.toml"),
             "[store]\nkind = \"file\"\n",
@@ -155,6 +160,7 @@ impl Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         command.env_clear().env("HOME", self.home.path());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("DOORWARD_LOG", "trace");
         command.arg("--state-dir").arg(self.state());
         command
     }
@@ -172,10 +178,10 @@ impl Daemon {
             .next()
             .filter(|port| !port.is_empty())
             .unwrap_or("0");
+        self.keep(self.log().as_bytes());
         let log = std::fs::File::create(self.home.path().join("log")).expect("a file");
         let mut child = self
             .command()
-            .env("DOORWARD_LOG", "trace")
             .env("FAILPOINTS", &self.failpoints)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--ready-fd", "1", "--port", port])
@@ -229,6 +235,14 @@ impl Daemon {
             .args(["-o", "json", "-y"])
             .output();
         let output = output.expect("it runs");
+        // What mints says its credential, and what begins a sign-in its link, to be used.
+        if !arguments
+            .iter()
+            .any(|word| ["mint", "login"].contains(word))
+        {
+            self.keep(&output.stdout);
+            self.keep(&output.stderr);
+        }
         let text = String::from_utf8_lossy(&output.stdout);
         (
             output.status.code().unwrap_or(-1),
@@ -341,6 +355,7 @@ impl Drop for Daemon {
         }
         // The daemon that `up` or `login` started by itself.
         let _ = self.command().args(["down", "-y"]).output();
+        self.has_leaked_nothing();
     }
 }
 
