@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
+#[cfg(not(target_vendor = "apple"))]
 use rustix::net::sockopt::socket_acceptconn;
 use tracing::warn;
 
@@ -152,6 +153,13 @@ fn bound(address: SocketAddr) -> Result<TcpListener, Problem> {
     })
 }
 
+/// Apple's systems name the question and do not answer it: there the first `accept` tells.
+#[cfg(target_vendor = "apple")]
+fn refuse_deaf(_: impl AsFd) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(not(target_vendor = "apple"))]
 fn refuse_deaf(socket: impl AsFd) -> Result<(), String> {
     match socket_acceptconn(socket) {
         Ok(true) => Ok(()),
