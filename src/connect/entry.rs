@@ -114,7 +114,7 @@ fn fields<const N: usize>(all: [(&str, Setting); N]) -> Fields {
         .collect()
 }
 
-/// Header fields with a credential. The models of OpenCode and Gemini CLI read what comes with a
+/// Header fields with a credential. The models of `OpenCode` and Gemini CLI read what comes with a
 /// 401; those of other programs read words of the program's own, or a sign-in is begun, so these
 /// ask to be told by the result of the call (docs/choices.md).
 fn headers(client: Client, credential: &str) -> Setting {
