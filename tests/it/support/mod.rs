@@ -6,6 +6,7 @@ pub(crate) mod away;
 pub(crate) mod chaos;
 #[cfg(target_os = "linux")]
 pub(crate) mod dbus;
+pub(crate) mod exchange;
 pub(crate) mod held;
 pub(crate) mod parts;
 pub(crate) mod pipe;
