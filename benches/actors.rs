@@ -12,6 +12,7 @@ use actix_rt::{Arbiter, System, SystemRunner};
 use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group, criterion_main};
 use doorward::actor::directory::Directory;
+use doorward::actor::landing::Landings;
 use doorward::actor::pending::PendingLogins;
 use doorward::actor::{Deps, Status};
 use doorward::clock::{Clock, ManualClock, SystemRandom};
@@ -25,7 +26,7 @@ use doorward::model::time::Timestamp;
 use doorward::model::token::{NewTokens, TokenKind};
 use doorward::oauth::{
     Authority, DeviceAsk, DeviceFault, DeviceLogin, Discovered, DiscoveryFailure, Exchange,
-    OwnGrant, Polled, Provider, RegistrationFailure, Revocation, TokenExchange,
+    OwnGrant, Polled, Provider, Push, PushFault, RegistrationFailure, Revocation, TokenExchange,
 };
 use doorward::store::Store;
 use futures_util::FutureExt;
@@ -60,6 +61,10 @@ impl Authority for Prompted {
         _: &Discovered,
         _: &[String],
     ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn push(&self, _: Push) -> LocalBoxFuture<'static, Result<url::Url, PushFault>> {
         Box::pin(std::future::pending())
     }
 
@@ -147,6 +152,7 @@ impl Bench {
             config: Arc::new(ArcSwap::from_pointee(config)),
             authority: Arc::new(move |_| Rc::new(Prompted(present.clone()))),
             pending: Arc::new(PendingLogins::default()),
+            landings: Landings::channel().0,
             origin: "http://127.0.0.1:5177".into(),
         };
         let keepers = system.block_on(async { Arbiter::new().handle() });

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::actor::Deps;
 use crate::actor::directory::Directory;
+use crate::actor::landing::Landings;
 use crate::actor::pending::PendingLogins;
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{self, Inputs, LogFormat};
@@ -29,7 +30,7 @@ use crate::store::Store;
 use crate::transport::TlsTrust;
 use crate::web::control::{self, Control, End, Held};
 use crate::web::plan::Plan;
-use crate::web::{AgentState, Serving, Stop, login, respond, server};
+use crate::web::{AgentState, Serving, Stop, landing, login, respond, server};
 
 mod authority;
 mod desktop;
@@ -237,6 +238,7 @@ impl Running {
             .map_err(|error| failed("no address", error))?;
         let ledger = Arc::new(Ledger::new());
         let config = Arc::new(ArcSwap::from_pointee(loaded.config));
+        let (landings, mut landed) = Landings::channel();
         let deps = Deps {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
@@ -245,6 +247,7 @@ impl Running {
             config: Arc::clone(&config),
             authority: authority::factory(Arc::clone(&clock), Arc::clone(&random)),
             pending: Arc::new(PendingLogins::default()),
+            landings,
             origin: format!("http://{local}").into(),
         };
         let directory = Directory::new(deps, Arbiter::new().handle());
@@ -277,6 +280,12 @@ impl Running {
             drain,
             ..Serving::default()
         };
+        let answering = directory.clone();
+        actix_rt::spawn(async move {
+            while let Some(landing) = landed.recv().await {
+                landing::answer(answering.clone(), landing);
+            }
+        });
         let pages = login::pages(directory.clone(), &redirect);
         let socket = match given.control.take() {
             Some(socket) => {

@@ -45,7 +45,7 @@ impl TokenManager {
             let outcome = match saved {
                 Ok((mut grant, access, kind)) => {
                     failpoint::here!("sign-in.publish");
-                    info!(account = %act.account, "signed in");
+                    info!(account = %act.account, issuer = grant.issuer, "signed in");
                     grant.generation = act.machine.generation().next();
                     act.sign_in.issuer = Some(grant.issuer.clone());
                     act.take_grant(grant.clone(), access, kind, ctx);

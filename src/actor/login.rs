@@ -6,9 +6,10 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::RefreshFailure;
 use crate::model::id::AccountRef;
 use crate::model::time::Timestamp;
-use crate::oauth::{CallbackFault, DeviceFault, DiscoveryFault, RegistrationFailure};
+use crate::oauth::{CallbackFault, DeviceFault, DiscoveryFault, PushFault, RegistrationFailure};
 
 use super::account::AccountStatus;
+use super::landing::Missed;
 
 /// How a person wants to sign in.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,8 @@ pub enum LoginStarted {
         host: String,
         /// The issuer of the sign-in before, where it was another one.
         moved_from: Option<String>,
+        /// Why the browser does not come back to where the client is registered.
+        missed: Option<Missed>,
     },
     /// Waiting for a person at another device.
     Device {
@@ -106,6 +109,12 @@ pub enum LoginFault {
     /// The window passed.
     #[error("nobody finished the sign-in in time")]
     TimedOut,
+    /// The same, and the server may have refused where the browser was to come back to.
+    #[error("nobody finished the sign-in in time; {0}")]
+    TimedOutElsewhere(Missed),
+    /// The server does not take the authorization request.
+    #[error(transparent)]
+    Push(#[from] PushFault),
     /// It was given up: by a sign-out, or because the account was removed.
     #[error("the sign-in was given up")]
     Abandoned,
@@ -143,7 +152,11 @@ impl LoginFault {
             Self::TimedOut | Self::Callback(CallbackFault::Expired) => {
                 problem(Code::LoginTimeout).because("its window passed")
             }
+            Self::TimedOutElsewhere(missed) => {
+                problem(Code::LoginTimeout).because(format!("its window passed; {missed}"))
+            }
             Self::Setting(_)
+            | Self::Push(_)
             | Self::Device(DeviceFault::Failed(_) | DeviceFault::Malformed(_))
             | Self::Callback(CallbackFault::Denied { .. })
             | Self::Exchange(_)

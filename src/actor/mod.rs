@@ -22,13 +22,16 @@ use crate::oauth::Authority;
 use crate::store::{Store, StoreError};
 
 pub mod account;
+mod beginning;
 mod death;
 mod device;
 pub mod directory;
 mod finish;
+pub mod landing;
 pub mod login;
 pub mod minting;
 pub mod pending;
+mod provider;
 pub mod session;
 mod sign_in;
 mod source;
@@ -62,6 +65,8 @@ pub struct Deps {
     pub authority: AuthorityFactory,
     /// Sign-ins under way, by their `state` and by their ticket.
     pub pending: Arc<pending::PendingLogins>,
+    /// Places beside our own origin that browsers come back to.
+    pub landings: landing::Landings,
     /// Where our own origin is: `http://127.0.0.1:5177`.
     pub origin: Arc<str>,
 }
@@ -99,6 +104,11 @@ pub struct ForceRefresh {
 #[derive(Message)]
 #[rtype(result = "Result<LoginStarted, LoginFault>")]
 pub struct BeginLogin(pub LoginOptions);
+
+/// A browser opens the sign-in under way: where to send it.
+#[derive(Message)]
+#[rtype(result = "Option<Result<String, LoginFault>>")]
+pub struct OpenLogin;
 
 /// Wants to know how the sign-in under way ends; a sign-in that has just ended counts.
 #[derive(Message)]

@@ -16,6 +16,10 @@ pub struct PendingEntry {
     pub account: AccountRef,
     /// The authorization request.
     pub authorize_url: String,
+    /// Whether the server wants that before the browser comes (RFC 9126), each time anew.
+    pub pushed: bool,
+    /// Where the browser is to come back to.
+    pub redirect_uri: String,
     /// The cookie that the browser which opened the link is given, and which must come back with
     /// the redirect: a `state` that leaked to somebody else is worth nothing.
     pub cookie: String,
@@ -73,6 +77,8 @@ mod tests {
         Arc::new(PendingEntry {
             account: "linear".parse().expect("a name"),
             authorize_url: "https://as.example/authorize".into(),
+            pushed: false,
+            redirect_uri: "http://127.0.0.1:5177/oauth/callback".into(),
             cookie: "c".into(),
             expires: Timestamp::from_millis(expires),
         })

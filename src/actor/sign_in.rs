@@ -5,25 +5,22 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
 use tracing::{info, warn};
 use url::Url;
 
 use crate::clock::random_u64;
-use crate::config::{Config, Oauth, Register, Resource, Upstream, pages_of, redirect_uri};
-use crate::credential::client;
-use crate::failpoint;
-use crate::model::record::ClientOrigin;
+use crate::config::landing;
 use crate::model::secret::TokenDigest;
-use crate::oauth::{
-    ClientChoice, ClientPlan, DeviceAsk, DeviceLogin, Discovered, DiscoveryFault, Legacy,
-    LoginFacts, PendingLogin, Pins, Provider, ResourceMatch, ResourcePlan, Source, Start, choose,
-    scope,
-};
+use crate::oauth::login::MAX_WINDOW;
+use crate::oauth::{DeviceLogin, PendingLogin, Push};
 
+use super::beginning::{Beginning, Begun, InBrowser};
+use super::landing::{Landed, Missed};
 use super::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 use super::pending::PendingEntry;
 use super::token_manager::TokenManager;
-use super::{AwaitLogin, BeginLogin};
+use super::{AwaitLogin, BeginLogin, OpenLogin};
 
 /// What is known of the sign-in of one account.
 #[derive(Default)]
@@ -41,20 +38,12 @@ pub(super) struct SignIn {
     /// Who issued the latest sign-in, also after it was lost.
     pub(super) issuer: Option<String>,
     timer: Option<SpawnHandle>,
+    /// Keeps the place open that the browser comes back to, where it is not at the agent port.
+    landing: Option<DropGuard>,
+    /// Why that is not where the client is registered.
+    missed: Option<Missed>,
     /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
     pub(super) given_up: u64,
-}
-
-/// How the client identity came to be, for whoever looks into it. Dynamic registration may go
-/// from revisions of 2027-07-28 on (MCP 2026-07-28, deprecated registry).
-fn how(client: ClientOrigin) -> &'static str {
-    match client {
-        ClientOrigin::Configured => "client: as configured",
-        ClientOrigin::Document => "client: its metadata document",
-        ClientOrigin::Registered => {
-            "client: registered dynamically (deprecated since MCP 2026-07-28)"
-        }
-    }
 }
 
 impl TokenManager {
@@ -70,6 +59,7 @@ impl TokenManager {
 
     pub(super) fn conclude(&mut self, outcome: LoginOutcome) {
         self.sign_in.link = None;
+        self.sign_in.landing = None;
         self.deps.pending.forget(&self.account);
         if let LoginOutcome::Failed(fault) = &outcome {
             warn!(account = %self.account, %fault, "sign-in failed");
@@ -80,7 +70,7 @@ impl TokenManager {
         self.sign_in.last = Some(outcome);
     }
 
-    /// Finds the server and a client identity, and makes the link.
+    /// Has the server and a client identity found, and makes the link.
     fn begin(&mut self, options: LoginOptions, ctx: &mut Context<Self>) {
         let config = self.deps.config.load_full();
         let Some(upstream) = self.upstream.clone() else {
@@ -95,87 +85,32 @@ impl TokenManager {
             // Nobody is sent anywhere: a client of its own, where one is registered.
             provider.redirect_uri.clear();
         }
-        let window = options.window.unwrap_or(config.login.window);
+        // A person at another device has as long as the code is good, unless they were given less.
+        let usual = if on_device {
+            MAX_WINDOW
+        } else {
+            config.login.window
+        };
+        let window = options.window.unwrap_or(usual);
         // A step-up adds to what there is: OC-53.
         let mut more = options.add_scopes.clone();
         if !more.is_empty() {
             let granted = self.grant.iter().flat_map(|grant| &grant.scopes);
             more.extend(granted.cloned());
         }
-        let (deps, account) = (self.deps.clone(), self.account.clone());
-        let authority = std::rc::Rc::clone(&self.authority);
-        let former = self.sign_in.issuer.clone();
-        let source = oauth.proof.clone();
-        let find = async move {
-            if let (Some(source), ClientPlan::Configured { proof: place, .. }) =
-                (source, &mut provider.client)
-            {
-                let read = client::proof(&source, &deps.store).await;
-                *place = Some(read.map_err(|e| LoginFault::Setting(e.to_string()))?);
-            }
-            let stored = deps.store.clients().await.map_err(store_fault)?;
-            let known: Vec<String> = stored.iter().map(|client| client.issuer.clone()).collect();
-            let discovered: Discovered =
-                authority
-                    .discover(&provider, &known)
-                    .await
-                    .map_err(|failure| {
-                        let tried: Vec<_> = failure.trail.iter().map(ToString::to_string).collect();
-                        LoginFault::Discovery {
-                            fault: Box::new(failure.fault),
-                            tried: tried.join(", "),
-                        }
-                    })?;
-            let mut trail: Vec<_> = discovered.trail.iter().map(ToString::to_string).collect();
-            if let (ClientPlan::Configured { .. }, Some(former)) = (&provider.client, former)
-                && discovered.source == Source::ResourceMetadata
-                && former != discovered.server.issuer
-            {
-                // Nobody said that the client is one of this server too.
-                let fault = DiscoveryFault::ForeignClient {
-                    configured: former,
-                    named: discovered.server.issuer,
-                };
-                return Err(LoginFault::Discovery {
-                    fault: Box::new(fault),
-                    tried: trail.join(", "),
-                });
-            }
-            if on_device {
-                // Before anything is registered for it.
-                DeviceAsk::endpoint(&discovered)?;
-            }
-            let scopes = scope::select(&provider, &discovered, &more);
-            let now = deps.clock.now();
-            let client = match choose(&provider, &discovered, &stored, now)? {
-                ClientChoice::Use(client) => *client,
-                ClientChoice::Register => {
-                    let client = authority.register(&provider, &discovered, &scopes).await?;
-                    failpoint::here!("sign-in.registered");
-                    deps.store
-                        .put_client(client.clone())
-                        .await
-                        .map_err(store_fault)?;
-                    client
-                }
-            };
-            trail.push(how(client.origin).to_owned());
-            let start = Start {
-                account,
-                client,
-                scopes,
-                window,
-            };
-            if on_device {
-                let facts = LoginFacts::new(&provider, &discovered, start, now);
-                let ask = DeviceAsk::new(facts, &discovered)?;
-                let login = authority.device_code(ask).await?;
-                return Ok((Begun::OnDevice(login), trail));
-            }
-            let login = PendingLogin::begin(&provider, &discovered, start, now, &*deps.random)
-                .map_err(|fault| LoginFault::Setting(fault.to_string()))?;
-            Ok((Begun::InBrowser(login), trail))
+        let beginning = Beginning {
+            deps: self.deps.clone(),
+            account: self.account.clone(),
+            authority: std::rc::Rc::clone(&self.authority),
+            provider,
+            landing: landing(&upstream, &config.server).filter(|_| !on_device),
+            proof: oauth.proof.clone(),
+            former: self.sign_in.issuer.clone(),
+            more,
+            window,
+            on_device,
         };
+        let find = beginning.run();
         ctx.spawn(
             find.into_actor(self)
                 .map(|found, act, ctx| act.started_or(found, ctx)),
@@ -190,8 +125,8 @@ impl TokenManager {
         let answer = found.map(|(login, trail)| {
             self.sign_in.trail = trail;
             match login {
-                Begun::InBrowser(login) => self.offer(login, ctx),
-                Begun::OnDevice(login) => self.offer_device(login, ctx),
+                Begun::InBrowser(begun) => self.offer(*begun, ctx),
+                Begun::OnDevice(login) => self.offer_device(*login, ctx),
             }
         });
         for starter in self.sign_in.starters.take().unwrap_or_default() {
@@ -200,32 +135,38 @@ impl TokenManager {
     }
 
     /// Makes the sign-in findable for the browser.
-    fn offer(&mut self, login: PendingLogin, ctx: &mut Context<Self>) -> LoginStarted {
+    fn offer(&mut self, begun: InBrowser, ctx: &mut Context<Self>) -> LoginStarted {
+        let InBrowser {
+            login,
+            authorize,
+            landed,
+        } = begun;
         let random = || random_u64(&*self.deps.random);
         let ticket = format!("{:016x}{:016x}", random(), random());
         let cookie = format!("{:016x}{:016x}", random(), random());
         let expires = login.facts.expires;
-        let authorize_url = login.url().to_string();
-        let state = login
-            .url()
-            .query_pairs()
-            .find(|(name, _)| name == "state")
-            .map(|(_, state)| TokenDigest::of(state.as_bytes()));
+        let authorize_url = authorize.to_string();
         let base = self.origin_of_pages();
         let entry = Arc::new(PendingEntry {
             account: self.account.clone(),
             authorize_url: authorize_url.clone(),
+            pushed: login.is_pushed(),
+            redirect_uri: login.facts.redirect_uri.clone(),
             cookie,
             expires,
         });
-        if let Some(state) = state {
-            self.deps
-                .pending
-                .insert(state, TokenDigest::of(ticket.as_bytes()), entry);
-        }
+        let ticket_digest = TokenDigest::of(ticket.as_bytes());
+        self.deps
+            .pending
+            .insert(login.state_digest(), ticket_digest, entry);
         let url = format!("{base}/login/{}?t={ticket}", self.account);
-        let authorize = login.url();
-        let host = host_of(authorize);
+        let host = host_of(&authorize);
+        let missed = landed.as_ref().and_then(|landed| landed.missed.clone());
+        if let Some(missed) = &missed {
+            warn!(account = %self.account, "{missed}");
+        }
+        self.sign_in.missed.clone_from(&missed);
+        self.sign_in.landing = landed.map(Landed::into_guard);
         let former = self.sign_in.issuer.clone();
         let started = LoginStarted::Pending {
             url,
@@ -233,6 +174,7 @@ impl TokenManager {
             expires,
             host,
             moved_from: former.filter(|former| *former != login.facts.issuer),
+            missed,
         };
         self.sign_in.pending = Some(login);
         self.sign_in.link = Some(started.clone());
@@ -243,91 +185,16 @@ impl TokenManager {
         }
         self.sign_in.timer = Some(ctx.run_later(wait, |act, _| {
             if act.sign_in.pending.take().is_some() {
-                act.conclude(LoginOutcome::Failed(LoginFault::TimedOut));
+                let fault = match act.sign_in.missed.take() {
+                    Some(missed) => LoginFault::TimedOutElsewhere(missed),
+                    None => LoginFault::TimedOut,
+                };
+                act.conclude(LoginOutcome::Failed(fault));
             }
         }));
         info!(account = %self.account, "sign-in started");
         started
     }
-
-    fn origin_of_pages(&self) -> String {
-        let (config, origin) = (self.deps.config.load(), &self.deps.origin);
-        match &self.upstream {
-            Some(upstream) => pages_of(upstream, &config.server, origin),
-            None => origin.to_string(),
-        }
-    }
-
-    fn provider(
-        &self,
-        config: &Config,
-        upstream: &Upstream,
-        oauth: &Oauth,
-        options: &LoginOptions,
-    ) -> Provider {
-        let redirect_uri = redirect_uri(upstream, &config.server, &self.deps.origin);
-        let mut provider = Provider::discovered(upstream.url.url().clone(), redirect_uri);
-        provider.probe = match &oauth.probe_path {
-            Some(path) if !path.is_empty() => upstream.url.url().join(path).ok(),
-            _ => None,
-        };
-        provider.pins = Pins {
-            issuer: oauth.issuer.as_ref().map(|issuer| {
-                // `url` writes a lone slash behind a host that issuers do not have.
-                let text = issuer.as_str();
-                if issuer.path() == "/" {
-                    text.trim_end_matches('/')
-                } else {
-                    text
-                }
-                .to_owned()
-            }),
-            allow_issuer: None,
-            authorization_endpoint: oauth.endpoints.as_ref().map(|e| e.authorization.clone()),
-            token_endpoint: oauth.endpoints.as_ref().map(|e| e.token.clone()),
-            revocation_endpoint: oauth.revocation_endpoint.clone(),
-        };
-        provider.client = match (&oauth.client_id, oauth.register) {
-            (Some(client_id), _) => ClientPlan::Configured {
-                client_id: client_id.clone(),
-                proof: None,
-                auth: oauth.client_auth,
-            },
-            (None, Register::Never | Register::Document) => ClientPlan::Never,
-            (None, Register::Auto | Register::Dynamic) => ClientPlan::Register,
-        };
-        provider
-            .metadata_document
-            .clone_from(&oauth.client_metadata_url);
-        let account = upstream.accounts.get(&self.account.account);
-        provider.scopes = options
-            .scopes
-            .clone()
-            .or_else(|| account.and_then(|account| account.scopes.clone()))
-            .or_else(|| oauth.scopes.clone());
-        provider.default_scopes.clone_from(&oauth.fallback_scopes);
-        provider.resource = match &oauth.resource {
-            Resource::Auto => ResourcePlan::Auto,
-            Resource::Off => ResourcePlan::Off,
-            Resource::Value(value) => ResourcePlan::Fixed(value.clone()),
-        };
-        provider.resource_match = ResourceMatch::Prefix;
-        provider.extra_authorize = oauth.extra_authorize.clone().into_iter().collect();
-        provider.legacy = if oauth.legacy_2025_03_26 {
-            Legacy::Allow
-        } else {
-            Legacy::Refuse
-        };
-        provider
-    }
-}
-
-/// A sign-in that was begun.
-enum Begun {
-    /// The browser comes back.
-    InBrowser(PendingLogin),
-    /// We ask until it is done.
-    OnDevice(DeviceLogin),
 }
 
 /// Where the person signs in.
@@ -369,6 +236,25 @@ impl Handler<BeginLogin> for TokenManager {
             self.begin(options, ctx);
         }
         Box::pin(async move { receiver.await.unwrap_or(Err(LoginFault::Abandoned)) })
+    }
+}
+
+impl Handler<OpenLogin> for TokenManager {
+    type Result = ResponseFuture<Option<Result<String, LoginFault>>>;
+
+    fn handle(&mut self, _: OpenLogin, _: &mut Self::Context) -> Self::Result {
+        let Some(login) = &self.sign_in.pending else {
+            return Box::pin(async { None });
+        };
+        let Some(push) = Push::of(login) else {
+            let url = login.url().to_string();
+            return Box::pin(async { Some(Ok(url)) });
+        };
+        let pushing = self.authority.push(push);
+        Box::pin(async move {
+            let pushed = pushing.await;
+            Some(pushed.map(|url| url.to_string()).map_err(LoginFault::from))
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod handed;
 mod moment;
 mod requests;
 mod sessions;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod upstreams;
@@ -20,6 +21,7 @@ pub use handed::*;
 pub use moment::Moment;
 pub use requests::*;
 pub use sessions::*;
+pub use sign_in::*;
 pub use upstreams::*;
 
 use crate::model::catalogue::{Code, Problem};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Moment, Session, Trouble};
+use super::Session;
 use crate::model::record::SessionOrigin;
 use crate::model::time::Timestamp;
 
@@ -170,193 +170,6 @@ fn matches_form(form: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Asks for a sign-in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StartLogin {
-    /// Even where the account is signed in.
-    #[serde(default)]
-    pub force: bool,
-    /// The scopes to ask for, in place of those configured.
-    #[serde(default)]
-    pub scopes: Option<Vec<String>>,
-    /// Scopes to ask for beside those.
-    #[serde(default)]
-    pub add_scopes: Vec<String>,
-    /// How long the sign-in may take, in seconds; without it, as configured.
-    #[serde(default)]
-    pub window_s: Option<u64>,
-    /// Whether the person will paste the address that the browser is sent back to.
-    #[serde(default)]
-    pub paste: bool,
-    /// Whether the person will enter a code on another device.
-    #[serde(default)]
-    pub device: bool,
-}
-
-/// `doorward/login-started/v1`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoginStarted {
-    /// Which document it is.
-    pub schema: String,
-    /// The page to open; `null` where nobody needs to sign in.
-    pub url: Option<String>,
-    /// When the page is good for nothing any more.
-    pub expires_at: Option<Moment>,
-    /// The account, where it is signed in already and `force` was not asked for.
-    pub already_signed_in: Option<Account>,
-    /// The command with which the configuration would open a browser; `none` for not at all.
-    #[serde(default)]
-    pub browser: Option<String>,
-    /// The host at which the person signs in.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// The issuer of the sign-in before, where it was another one.
-    #[serde(default)]
-    pub moved_from: Option<String>,
-    /// The provider's page itself, for who will paste where it leads to.
-    #[serde(default)]
-    pub authorize_url: Option<String>,
-    /// What to enter on another device, for a sign-in there; `url` is `null` then.
-    #[serde(default)]
-    pub device: Option<super::DeviceCode>,
-}
-
-impl LoginStarted {
-    /// The document of a sign-in that waits for a person.
-    pub fn at(url: String, expires_at: Moment, browser: Option<String>) -> Self {
-        Self {
-            schema: "doorward/login-started/v1".to_owned(),
-            url: Some(url),
-            expires_at: Some(expires_at),
-            already_signed_in: None,
-            browser,
-            host: None,
-            moved_from: None,
-            authorize_url: None,
-            device: None,
-        }
-    }
-
-    /// The document of a sign-in on another device.
-    pub fn on_device(code: super::DeviceCode, expires_at: Moment) -> Self {
-        Self {
-            url: None,
-            device: Some(code),
-            ..Self::at(String::new(), expires_at, None)
-        }
-    }
-
-    /// The document of a sign-in that is not needed.
-    pub fn needless(account: Account) -> Self {
-        Self {
-            schema: "doorward/login-started/v1".to_owned(),
-            url: None,
-            expires_at: None,
-            already_signed_in: Some(account),
-            browser: None,
-            host: None,
-            moved_from: None,
-            authorize_url: None,
-            device: None,
-        }
-    }
-}
-
-/// How far a sign-in is: `doorward/login/v1`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoginProgress {
-    /// Which document it is.
-    pub schema: String,
-    /// How far.
-    pub state: LoginState,
-    /// The account, once it is signed in.
-    pub account: Option<Account>,
-    /// Why it failed, once it has.
-    pub problem: Option<Trouble>,
-    /// What to know about a sign-in that worked, such as a missing refresh token.
-    #[serde(default)]
-    pub warnings: Vec<Trouble>,
-}
-
-impl LoginProgress {
-    /// The document.
-    pub fn new(state: LoginState) -> Self {
-        Self {
-            schema: "doorward/login/v1".to_owned(),
-            state,
-            account: None,
-            problem: None,
-            warnings: Vec::new(),
-        }
-    }
-}
-
-/// How far a sign-in is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoginState {
-    /// A person is at it.
-    Pending,
-    /// Done.
-    Succeeded,
-    /// Over.
-    Failed,
-}
-
-/// Asks for a sign-out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Logout {
-    /// Whether to keep the registered client.
-    #[serde(default)]
-    pub keep_client: bool,
-    /// Whether to leave the provider alone.
-    #[serde(default)]
-    pub local: bool,
-}
-
-/// `doorward/logged-out/v1`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedOut {
-    /// Which document it is.
-    pub schema: String,
-    /// Which account.
-    pub account: String,
-    /// What became of the tokens at the provider.
-    pub provider: ProviderRevocation,
-    /// What the provider answered, where it did not revoke.
-    pub detail: Option<String>,
-}
-
-impl LoggedOut {
-    /// The document.
-    pub fn new(account: String, provider: ProviderRevocation, detail: Option<String>) -> Self {
-        Self {
-            schema: "doorward/logged-out/v1".to_owned(),
-            account,
-            provider,
-            detail,
-        }
-    }
-}
-
-/// What became of tokens at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderRevocation {
-    /// It revoked them.
-    Revoked,
-    /// It offers no revocation.
-    NotOffered,
-    /// It was not asked.
-    NotAsked,
-    /// It could not be asked, or refused.
-    Failed,
-    /// There was nothing to revoke.
-    NothingHeld,
-}
-
 /// Asks for a new upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -368,7 +181,7 @@ pub struct AddUpstream {
     /// What people call it.
     #[serde(default)]
     pub label: Option<String>,
-    /// `oauth`, `none`, `static`, `client_credentials` or `passthrough`; without it `oauth`.
+    /// The kind of its authentication, as the configuration has it; without it `oauth`.
     #[serde(default)]
     pub auth: Option<String>,
     /// The client, where it is registered already.
@@ -386,6 +199,28 @@ pub struct AddUpstream {
     /// Whether it may be plain `http` outside this machine.
     #[serde(default)]
     pub allow_http: bool,
+    /// The command that prints its token, for `exec`.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Where its assertion is, for `jwt_bearer`: `file:PATH`, `env:NAME` or `keyring:ITEM`.
+    #[serde(default)]
+    pub assertion: Option<String>,
+    /// Who gives the assertion, for `token_exchange`.
+    #[serde(default)]
+    pub idp: Option<AddProvider>,
+}
+
+/// An identity provider of a new upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddProvider {
+    /// Its token endpoint.
+    pub token_endpoint: String,
+    /// The client there.
+    pub client_id: String,
+    /// Where the token is that is exchanged, as the place of an assertion is written.
+    #[serde(default)]
+    pub subject_token: Option<String>,
 }
 
 /// Asks for a change of an upstream.

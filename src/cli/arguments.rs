@@ -25,7 +25,7 @@ pub(super) use service::ServiceCommand;
 pub(super) use session::{
     BridgeArgs, EnvArgs, HeadersArgs, MintArgs, RunArgs, SessionCommand, ShellForm,
 };
-pub(super) use upstream::{AccountArgs, AuthForm, UpstreamAddArgs, UpstreamCommand};
+pub(super) use upstream::{AccountArgs, AuthForm, GroundsArgs, UpstreamAddArgs, UpstreamCommand};
 
 /// Sign in to remote MCP servers once; every agent gets its own local credential.
 #[derive(Debug, Parser)]

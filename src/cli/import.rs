@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::{AuthForm, ImportArgs, Origin, UpstreamAddArgs};
+use super::arguments::{AuthForm, GroundsArgs, ImportArgs, Origin, UpstreamAddArgs};
 use super::run::Context;
 use super::{local, start, upstream};
 use crate::config;
@@ -225,6 +225,7 @@ async fn add<'c>(context: &Context, chosen: &[&'c Candidate]) -> (Vec<&'c str>, 
             scopes: Vec::new(),
             allow_http: false,
             no_probe: true,
+            grounds: GroundsArgs::default(),
         };
         match upstream::add(context, &asked).await {
             Ok(_) => added.push(candidate.name.as_str()),

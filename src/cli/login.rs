@@ -3,7 +3,7 @@
 
 use url::{Host, Url};
 
-use super::arguments::{AuthForm, LoginArgs, UpstreamAddArgs};
+use super::arguments::{AuthForm, GroundsArgs, LoginArgs, UpstreamAddArgs};
 use super::run::{Context, spelled};
 use super::upstream::{self, Added};
 use super::{local, start};
@@ -142,6 +142,7 @@ async fn known_or_added(
         scopes: Vec::new(),
         allow_http: false,
         no_probe: true,
+        grounds: GroundsArgs::default(),
     };
     if upstream::add(context, &asked).await? == Added::New {
         let screen = &context.ctl.screen;

@@ -1,19 +1,17 @@
 //! `upstream …`: a daemon that runs changes its own file and follows it at once; without one the
 //! file is changed here.
 
-use http::Method;
-use toml_edit::{InlineTable, Value};
-
-use super::arguments::{AuthForm, UpstreamAddArgs, UpstreamCommand};
+use super::arguments::{AuthForm, GroundsArgs, UpstreamAddArgs, UpstreamCommand};
 use super::run::{Context, spelled};
 use super::{import, local, secret, start};
 use crate::api::{
-    self, Account, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
+    self, Account, AddProvider, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
 };
-use crate::config::{self, EditError, Edition};
+use crate::config::{self, EditError, Edition, NewProvider, NewUpstream};
 use crate::ctl::{self, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::UpstreamName;
+use http::Method;
 
 pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome {
     let ctl = &context.ctl;
@@ -41,11 +39,12 @@ pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome 
                         .hint(format!("{set}, then: doorward login {name}"));
                 }
                 AuthForm::Oauth => ctl.screen.hint(format!("doorward login {name}")),
-                AuthForm::Static | AuthForm::ClientCredentials => {
+                _ if asked.reads_keyring() => {
                     ctl.screen
                         .hint(format!("doorward upstream set-secret {name}"));
                 }
                 AuthForm::Passthrough | AuthForm::None => {}
+                _ => ctl.screen.hint(format!("doorward upstream test {name}")),
             }
             Ok(0)
         }
@@ -149,29 +148,13 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
     let new = name(&asked.name)?;
     let headers = asked.headers.iter().map(|text| header(text));
     let headers: Vec<(String, String)> = headers.collect::<Result<_, Fault>>()?;
-    let auth = match asked.auth {
-        AuthForm::Oauth => None,
-        AuthForm::None => Some("none".to_owned()),
-        AuthForm::Static => Some("static".to_owned()),
-        AuthForm::ClientCredentials => Some("client_credentials".to_owned()),
-        AuthForm::Passthrough => Some("passthrough".to_owned()),
-    };
+    agree(asked)?;
     if let Some(status) = context.running().await? {
         let same = |it: &Account| it.name == asked.name && it.url == asked.url;
         if status.upstreams.iter().any(same) {
             return Ok(Added::Before);
         }
-        let request = AddUpstream {
-            name: asked.name.clone(),
-            url: asked.url.clone(),
-            label: asked.label.clone(),
-            auth,
-            client_id: asked.client_id.clone(),
-            signs: asked.signs,
-            scopes: asked.scopes.clone(),
-            headers,
-            allow_http: asked.allow_http,
-        };
+        let request = request(asked, headers);
         let _: UpstreamDetail = context
             .ctl
             .client
@@ -179,8 +162,12 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
             .await?;
         return Ok(Added::New);
     }
-    let settings = settings(asked, &headers);
-    let settings: Vec<(&str, Value)> = settings;
+    let new_upstream = described(request(asked, headers));
+    let settings = new_upstream.settings().map_err(|error| {
+        Problem::new(Code::BadRequest)
+            .because(error)
+            .next_step("doorward upstream add --help")
+    })?;
     match edit(context, |edition| edition.add(&new, &asked.url, &settings)) {
         Err(fault) if fault.code() == Some(Code::UpstreamExists) => {
             let loaded = config::load(&context.inputs());
@@ -195,66 +182,91 @@ pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Ad
     }
 }
 
-fn settings(asked: &UpstreamAddArgs, headers: &[(String, String)]) -> Vec<(&'static str, Value)> {
-    let mut settings: Vec<(&str, Value)> = Vec::new();
-    if let Some(label) = &asked.label {
-        settings.push(("label", label.into()));
+/// What the daemon is asked for.
+fn request(asked: &UpstreamAddArgs, headers: Vec<(String, String)>) -> AddUpstream {
+    let GroundsArgs {
+        assertion,
+        idp,
+        idp_client_id,
+        subject_token,
+        command,
+    } = &asked.grounds;
+    let idp = idp.as_ref().zip(idp_client_id.as_ref());
+    AddUpstream {
+        name: asked.name.clone(),
+        url: asked.url.clone(),
+        label: asked.label.clone(),
+        auth: Some(asked.auth.kind().to_owned()),
+        client_id: asked.client_id.clone(),
+        signs: asked.signs,
+        scopes: asked.scopes.clone(),
+        headers,
+        allow_http: asked.allow_http,
+        command: command.clone(),
+        assertion: assertion.clone(),
+        idp: idp.map(|(endpoint, client)| AddProvider {
+            token_endpoint: endpoint.clone(),
+            client_id: client.clone(),
+            subject_token: subject_token.clone(),
+        }),
     }
-    if asked.allow_http {
-        settings.push(("allow_http", true.into()));
+}
+
+/// The same, for the file.
+fn described(request: AddUpstream) -> NewUpstream {
+    NewUpstream {
+        name: request.name,
+        label: request.label,
+        kind: request.auth.unwrap_or_else(|| "oauth".to_owned()),
+        client_id: request.client_id,
+        signs: request.signs,
+        scopes: request.scopes,
+        headers: request.headers,
+        allow_http: request.allow_http,
+        command: request.command,
+        assertion: request.assertion,
+        idp: request.idp.map(|idp| NewProvider {
+            token_endpoint: idp.token_endpoint,
+            client_id: idp.client_id,
+            subject_token: idp.subject_token,
+        }),
     }
-    if !headers.is_empty() {
-        let table: InlineTable = headers
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
-        settings.push(("headers", table.into()));
-    }
-    let mut auth = InlineTable::new();
-    match asked.auth {
-        AuthForm::None => {
-            auth.insert("kind", "none".into());
+}
+
+/// Refuses what one kind has no use for, and names what another one needs.
+fn agree(asked: &UpstreamAddArgs) -> Result<(), Fault> {
+    let (form, grounds) = (asked.auth, &asked.grounds);
+    let own = matches!(
+        form,
+        AuthForm::ClientCredentials | AuthForm::JwtBearer | AuthForm::TokenExchange
+    );
+    let wrong = match form {
+        _ if own && asked.client_id.is_none() => "--client-id ID is needed: the client to be",
+        AuthForm::TokenExchange if grounds.idp.is_none() => {
+            "--idp URL and --idp-client-id ID are needed: who gives the assertion"
         }
-        AuthForm::Passthrough => {
-            auth.insert("kind", "passthrough".into());
+        AuthForm::JwtBearer if asked.signs && grounds.assertion.is_none() => {
+            "--assertion PLACE is needed: the key of the client has its place in the keyring"
         }
-        AuthForm::Static => {
-            auth.insert("kind", "static".into());
-            let mut place = InlineTable::new();
-            place.insert("keyring", asked.name.as_str().into());
-            auth.insert("secret", place.into());
+        AuthForm::TokenExchange if asked.signs && grounds.subject_token.is_none() => {
+            "--subject-token PLACE is needed: the key of the client has its place in the keyring"
         }
-        AuthForm::Oauth if asked.scopes.is_empty() && asked.client_id.is_none() => {}
-        AuthForm::Oauth => {
-            auth.insert("kind", "oauth".into());
+        AuthForm::Exec if grounds.command.is_empty() => {
+            "the command is missing: it comes last, behind --"
         }
-        AuthForm::ClientCredentials => {
-            auth.insert("kind", "client_credentials".into());
+        _ if form != AuthForm::Exec && !grounds.command.is_empty() => {
+            "a command is for --auth exec"
         }
-    }
-    if let Some(id) = &asked.client_id {
-        auth.insert("client_id", id.into());
-    }
-    if asked.signs || asked.auth == AuthForm::ClientCredentials {
-        let mut place = InlineTable::new();
-        place.insert("keyring", asked.name.as_str().into());
-        let key = if asked.signs {
-            "private_key"
-        } else {
-            "client_secret"
-        };
-        auth.insert(key, place.into());
-    }
-    if matches!(asked.auth, AuthForm::Oauth | AuthForm::ClientCredentials)
-        && !asked.scopes.is_empty()
-    {
-        let scopes: toml_edit::Array = asked.scopes.iter().collect();
-        auth.insert("scopes", scopes.into());
-    }
-    if !auth.is_empty() {
-        settings.push(("auth", auth.into()));
-    }
-    settings
+        _ if form != AuthForm::JwtBearer && grounds.assertion.is_some() => {
+            "--assertion is for --auth jwt-bearer"
+        }
+        _ if form != AuthForm::TokenExchange && grounds.idp.is_some() => {
+            "--idp is for --auth token-exchange"
+        }
+        _ => return Ok(()),
+    };
+    let problem = Problem::new(Code::BadRequest).because(wrong);
+    Err(problem.next_step("doorward upstream add --help").into())
 }
 
 fn header(text: &str) -> Result<(String, String), Fault> {

@@ -1,6 +1,7 @@
 //! The configuration: read from a file, the environment and flags, checked as a whole, and then
 //! right by construction. Nothing here reads the environment or a file by itself, save [`load`].
 
+mod added;
 mod changes;
 mod check;
 mod edit;
@@ -22,11 +23,12 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use added::{NewProvider, NewUpstream, NoPlace};
 pub use changes::{Change, Changes};
 pub use edit::{EditError, Edition};
 pub use mistake::{ConfigError, Mistake, Place, Position};
 pub use proxy::Proxy;
-pub use redirect::{pages_of, redirect_uri};
+pub use redirect::{LandingPlan, landing, pages_of, redirect_uri};
 pub use types::*;
 pub use unattended::*;
 pub use upstream::*;

@@ -106,10 +106,6 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
 
 #[test]
 fn kinds_that_this_version_lacks_are_named_loudly() {
-    let shown = bad(
-        "[upstreams.a]\nurl = \"https://a.example\"\n[upstreams.a.auth]\nredirect = \"ephemeral\"\n",
-    );
-    assert!(shown.contains("not available in this version"), "{shown}");
     assert!(bad("[clients.codex]\nttl = \"7d\"\n").contains("`clients` is not available"));
 }
 

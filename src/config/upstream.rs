@@ -255,7 +255,7 @@ pub enum Register {
 }
 
 /// Where the provider sends the browser back to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Redirect {
     /// The fixed port on loopback, by its address.
     #[default]
@@ -264,6 +264,42 @@ pub enum Redirect {
     Localhost,
     /// `server.public_base_url`.
     Public,
+    /// A port of its own on loopback, for the time of a sign-in (RFC 8252 §7.3).
+    Ephemeral,
+    /// Another address of this machine: the one that the client is registered with.
+    Registered(Registered),
+}
+
+/// A redirect URI on loopback that a client is registered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// As it is written, which is how servers compare it.
+    pub uri: String,
+    /// Its host: the address, or the name `localhost`.
+    pub host: LoopbackHost,
+    /// Its port.
+    pub port: u16,
+    /// Its path.
+    pub path: String,
+}
+
+/// How a redirect URI names this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopbackHost {
+    /// `127.0.0.1`
+    Address,
+    /// `localhost`, which browsers take for `[::1]` too.
+    Name,
+}
+
+impl LoopbackHost {
+    /// As it stands in a URI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "127.0.0.1",
+            Self::Name => "localhost",
+        }
+    }
 }
 
 /// Endpoints that replace discovery.

@@ -76,6 +76,9 @@ fn announced(ctl: &Ctl, arguments: &LoginArguments, started: &LoginStarted) -> R
     };
     let (account, screen) = (&arguments.account, &ctl.screen);
     screen.say(format!("You sign in to {account} at {host}"));
+    if let Some(note) = &started.note {
+        screen.say(format!("  Note: {note}"));
+    }
     let Some(former) = &started.moved_from else {
         return Ok(true);
     };

@@ -26,7 +26,9 @@ pub(super) async fn finish(
         let read = io::stdin().lock().read_line(&mut line);
         if !matches!(read, Ok(1..)) {
             return Err(Problem::new(Code::LoginTimeout)
+                .with("upstream", account)
                 .because("standard input ended before the address came")
+                .next_step(format!("doorward login {account} --paste"))
                 .into());
         }
         if line.trim().is_empty() {

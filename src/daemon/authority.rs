@@ -22,6 +22,7 @@ pub(super) fn factory(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Authori
                 .as_ref()
                 .map(|own| (own.cert.clone(), own.key.clone())),
         });
+        let certified = own.as_ref().is_some_and(|own| own.client.is_some());
         let tls = match own {
             Some(own) if own.ca_file.is_some() || own.client.is_some() => client_config(&own),
             _ => platform.clone(),
@@ -29,6 +30,6 @@ pub(super) fn factory(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Authori
         let egress = upstream.map_or_else(Egress::direct, |upstream| upstream.proxy.egress());
         let client = OwnClient::new(tls, Arc::clone(&clock), Timeouts::default()).through(egress);
         let authority = OauthAuthority::new(client, Arc::clone(&clock), Arc::clone(&random));
-        Rc::new(authority) as Rc<dyn Authority>
+        Rc::new(authority.certified(certified)) as Rc<dyn Authority>
     })
 }

@@ -14,6 +14,14 @@ use super::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OauthCode(pub String);
 
+impl OauthCode {
+    /// Whether it retires what was presented, or whoever did (RFC 6749 §5.2; decision D7).
+    pub fn is_final(&self) -> bool {
+        const FINAL: [&str; 3] = ["invalid_grant", "invalid_client", "unauthorized_client"];
+        FINAL.contains(&self.0.as_str())
+    }
+}
+
 /// Why a token request brought no tokens.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshFailure {
@@ -89,12 +97,15 @@ pub enum TransientCause {
 }
 
 impl TransientCause {
-    /// Whether a person has to mend it: waiting a few seconds for it to pass is of no use.
+    /// Whether a person has to mend it: waiting a few seconds for it to pass is of no use. A client
+    /// or an assertion that was refused is not presented again for the same call (OC-60).
     pub fn needs_a_person(&self) -> bool {
-        matches!(
-            self,
-            Self::Secret(_) | Self::NotStored(_) | Self::Command(_)
-        )
+        match self {
+            Self::Secret(_) | Self::NotStored(_) | Self::Command(_) => true,
+            Self::Code(code) => code.is_final(),
+            Self::AtProvider(cause) => cause.needs_a_person(),
+            _ => false,
+        }
     }
 }
 

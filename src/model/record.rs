@@ -79,6 +79,16 @@ pub struct ClientRecord {
     pub created: Timestamp,
 }
 
+impl ClientRecord {
+    /// Takes another proof in the place of the one that it has.
+    pub fn proves(&mut self, proof: ClientProof) {
+        (self.client_secret, self.key) = match proof {
+            ClientProof::Secret(secret) => (Some(secret), None),
+            ClientProof::Key(key) => (None, Some(key)),
+        };
+    }
+}
+
 /// How a registration may be changed or deleted (RFC 7592 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientManagement {

@@ -8,9 +8,6 @@ use crate::model::fault::{OauthCode, RefreshFailure, TransientCause};
 use crate::model::time::Timestamp;
 use crate::model::token::NewTokens;
 
-/// The codes that retire a refresh token or a client (RFC 6749 §5.2).
-const FINAL: [&str; 3] = ["invalid_grant", "invalid_client", "unauthorized_client"];
-
 /// The outcome of a token request.
 pub fn token_outcome(result: Result<Answer, TransportFault>) -> Result<NewTokens, RefreshFailure> {
     outcome(result, read_tokens)
@@ -65,7 +62,7 @@ fn outcome(
 }
 
 fn by_code(code: OauthCode, retry_after: Option<std::time::Duration>) -> RefreshFailure {
-    if FINAL.contains(&code.0.as_str()) {
+    if code.is_final() {
         RefreshFailure::Rejected(code)
     } else {
         RefreshFailure::Transient {

@@ -195,7 +195,8 @@ fn read(mut facts: LoginFacts, answer: &Answer) -> Result<DeviceLogin, DeviceFau
         .and_then(page)
         .ok_or(malformed("it names no page that can be opened"))?;
     let life = seconds(&document, "expires_in").unwrap_or(MAX_WINDOW);
-    facts.expires = facts.started.plus(life.min(MAX_WINDOW));
+    // Neither longer than the code is good, nor than the person was given.
+    facts.expires = facts.expires.min(facts.started.plus(life));
     Ok(DeviceLogin {
         facts,
         user_code: clean(user_code, 64),

@@ -2,28 +2,21 @@
 //! everything that the callback and the code exchange are checked against. A callback is matched
 //! once; what it carries is believed only after its `state`, and then only after its `iss`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
-use oauth2::{
-    AuthUrl, AuthorizationRequest, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, Scope,
-};
 use url::{Url, form_urlencoded};
 
+use super::Provider;
 use super::discovery::Discovered;
 use super::metadata::IssSupport;
 use super::text::clean;
-use super::{Provider, wellknown};
-use crate::clock::Random;
 use crate::http::Reach;
 use crate::jose::SigningKey;
 use crate::model::fault::OauthCode;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::{ClientRecord, GrantRecord};
-use crate::model::secret::{AuthorizationCode, LoginState, PkceVerifier, PrivateKey};
+use crate::model::secret::{AuthorizationCode, LoginState, PkceVerifier, PrivateKey, TokenDigest};
 use crate::model::time::Timestamp;
 use crate::model::token::NewTokens;
 
@@ -81,9 +74,12 @@ pub struct Start {
 pub struct PendingLogin {
     /// What it was started with.
     pub facts: LoginFacts,
-    url: Url,
-    state: LoginState,
-    verifier: PkceVerifier,
+    /// The authorization request, whole.
+    pub(super) request: Url,
+    /// Where the server wants it sent first (RFC 9126).
+    pub(super) pushed: Option<Url>,
+    pub(super) state: LoginState,
+    pub(super) verifier: PkceVerifier,
 }
 
 /// A sign-in whose callback was accepted: what [`super::Authority::exchange`] needs. It cannot be
@@ -93,17 +89,6 @@ pub struct Exchange {
     pub facts: LoginFacts,
     pub(super) code: AuthorizationCode,
     pub(super) verifier: PkceVerifier,
-}
-
-/// Why a sign-in cannot be started.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BeginFault {
-    /// The authorization endpoint is not something to open in a browser.
-    #[error("{0} is not an address for a browser")]
-    Endpoint(String),
-    /// The redirect URI is not a URL.
-    #[error("{0} is not a redirect URI")]
-    RedirectUri(String),
 }
 
 /// Why a callback is not accepted.
@@ -186,54 +171,21 @@ impl fmt::Debug for Callback {
 }
 
 impl PendingLogin {
-    /// Starts a sign-in: makes its secrets and its URL.
-    pub fn begin(
-        provider: &Provider,
-        discovered: &Discovered,
-        start: Start,
-        now: Timestamp,
-        random: &dyn Random,
-    ) -> Result<Self, BeginFault> {
-        let server = &discovered.server;
-        let endpoint = &server.authorization_endpoint;
-        if !wellknown::is_secure(endpoint) {
-            return Err(BeginFault::Endpoint(clean(endpoint.as_str(), 200)));
-        }
-        let redirect = RedirectUrl::new(provider.redirect_uri.clone())
-            .map_err(|_| BeginFault::RedirectUri(clean(&provider.redirect_uri, 200)))?;
-        let state = LoginState::new(random_text(random));
-        let verifier = PkceVerifier::new(random_text(random));
-        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
-            verifier.expose().to_owned(),
-        ));
-
-        let auth_url = AuthUrl::from_url(endpoint.clone());
-        let client_id = ClientId::new(start.client.client_id.clone());
-        let oauth = oauth2::basic::BasicClient::new(client_id).set_auth_uri(auth_url);
-        let mut request = oauth
-            .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .set_pkce_challenge(challenge)
-            .add_scopes(start.scopes.iter().cloned().map(Scope::new));
-        if let Some(resource) = &discovered.resource {
-            request = request.add_extra_param("resource", resource.clone());
-        }
-        let url = extended(request, provider, &server.issuer, &start.scopes)
-            .url()
-            .0;
-
-        Ok(Self {
-            facts: LoginFacts::new(provider, discovered, start, now),
-            url,
-            state,
-            verifier,
-        })
+    /// The authorization request, which is what to open in the browser where the server does not
+    /// want it pushed. Who holds it can finish this sign-in: show it to nobody but the person who
+    /// started it.
+    pub fn url(&self) -> &Url {
+        &self.request
     }
 
-    /// What to open in the browser. Who holds it can finish this sign-in: show it to nobody but
-    /// the person who started it.
-    pub fn url(&self) -> &Url {
-        &self.url
+    /// Whether the server wants the request before the browser comes.
+    pub fn is_pushed(&self) -> bool {
+        self.pushed.is_some()
+    }
+
+    /// What its callback is found by.
+    pub fn state_digest(&self) -> TokenDigest {
+        TokenDigest::of(self.state.expose().as_bytes())
     }
 
     /// Whether a callback belongs to this sign-in; takes the same time for every wrong `state`.
@@ -356,39 +308,4 @@ impl fmt::Debug for Exchange {
             .field("facts", &self.facts)
             .finish_non_exhaustive()
     }
-}
-
-/// Parameters that some servers need before they give a refresh token, and those of the
-/// configuration, which win.
-fn extended<'a>(
-    mut request: AuthorizationRequest<'a>,
-    provider: &Provider,
-    issuer: &str,
-    scopes: &[String],
-) -> AuthorizationRequest<'a> {
-    let mut wanted = provider.extra_authorize.clone();
-    let mut default = |name: &str, value: &str| {
-        if !wanted.iter().any(|(there, _)| there == name) {
-            wanted.push((name.to_owned(), value.to_owned()));
-        }
-    };
-    // OpenID Connect Core §11: offline access needs a consent that is asked for.
-    if scopes.iter().any(|scope| scope == "offline_access") {
-        default("prompt", "consent");
-    }
-    if issuer == "https://accounts.google.com" {
-        default("access_type", "offline");
-        default("prompt", "consent");
-    }
-    for (name, value) in wanted {
-        request = request.add_extra_param(name, value);
-    }
-    request
-}
-
-/// 256 random bits as 43 characters that need no escaping anywhere.
-fn random_text(random: &dyn Random) -> String {
-    let mut bytes = [0; 32];
-    random.fill(&mut bytes);
-    Base64UrlUnpadded::encode_string(&bytes)
 }

@@ -45,6 +45,9 @@ pub struct ServerMetadata {
     pub iss: IssSupport,
     /// Whether it fetches the metadata of clients whose id is a URL.
     pub metadata_documents: bool,
+    /// Where authorization requests are sent before the browser comes, where it demands that
+    /// (RFC 9126 §5).
+    pub pushed_endpoint: Option<Url>,
 }
 
 /// A protected resource, as it describes itself.
@@ -129,6 +132,9 @@ pub struct RawServer {
     challenge_methods: Vec<String>,
     iss: IssSupport,
     metadata_documents: bool,
+    pushed_endpoint: Option<String>,
+    pushes: bool,
+    aliases: Map<String, Value>,
 }
 
 /// Why a server's metadata cannot be used.
@@ -168,7 +174,34 @@ impl RawServer {
             },
             metadata_documents: document.get("client_id_metadata_document_supported")
                 == Some(&Value::Bool(true)),
+            pushed_endpoint: string(&document, "pushed_authorization_request_endpoint"),
+            pushes: document.get("require_pushed_authorization_requests")
+                == Some(&Value::Bool(true)),
+            aliases: match document.get("mtls_endpoint_aliases") {
+                Some(Value::Object(aliases)) => aliases.clone(),
+                _ => Map::new(),
+            },
         })
+    }
+
+    /// The same with the addresses that it has for clients which show a certificate (RFC 8705 §5).
+    #[must_use]
+    pub fn for_certificates(mut self) -> Self {
+        for (name, endpoint) in [
+            ("token_endpoint", &mut self.token_endpoint),
+            ("device_authorization_endpoint", &mut self.device_endpoint),
+            ("registration_endpoint", &mut self.registration_endpoint),
+            ("revocation_endpoint", &mut self.revocation_endpoint),
+            (
+                "pushed_authorization_request_endpoint",
+                &mut self.pushed_endpoint,
+            ),
+        ] {
+            if let Some(alias) = string(&self.aliases, name) {
+                *endpoint = Some(alias);
+            }
+        }
+        self
     }
 
     /// The server, if it can be used. `fit` says whether an endpoint may be spoken to.
@@ -182,6 +215,10 @@ impl RawServer {
         };
         if !self.challenge_methods.iter().any(|method| method == "S256") {
             return Err(ServerFault::NoPkce);
+        }
+        if self.pushes && self.pushed_endpoint.is_none() {
+            let what = "it demands pushed requests and names no endpoint for them";
+            return Err(ServerFault::Malformed(what));
         }
         Ok(ServerMetadata {
             authorization_endpoint: endpoint(self.authorization_endpoint)?.ok_or(
@@ -198,6 +235,7 @@ impl RawServer {
             auth_algorithms: self.auth_algorithms,
             iss: self.iss,
             metadata_documents: self.metadata_documents,
+            pushed_endpoint: endpoint(self.pushed_endpoint.filter(|_| self.pushes))?,
         })
     }
 }
@@ -225,144 +263,5 @@ fn strings(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
         ),
         Value::String(text) => Some(text.split_ascii_whitespace().map(str::to_owned).collect()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn resource(name: &str) -> ResourceMetadata {
-        ResourceMetadata {
-            resource: name.to_owned(),
-            authorization_servers: Vec::new(),
-            scopes_supported: None,
-            bound: false,
-        }
-    }
-
-    fn server(extra: Value) -> Result<ServerMetadata, ServerFault> {
-        let mut document = json!({
-            "issuer": "https://id.example",
-            "authorization_endpoint": "https://id.example/authorize",
-            "token_endpoint": "https://id.example/token",
-            "code_challenge_methods_supported": ["S256"],
-        });
-        for (name, value) in extra.as_object().expect("an object") {
-            document[name] = value.clone();
-        }
-        RawServer::parse(document.to_string().as_bytes())
-            .expect("a document")
-            .validate(|url| url.scheme() == "https")
-    }
-
-    #[test]
-    fn oc_prm_resource_mismatch_rejected() {
-        let endpoint: Url = "https://h.example/team/mcp".parse().expect("a URL");
-        for wrong in [
-            "https://evil.example/team/mcp",
-            "http://h.example/team/mcp",
-            "https://h.example:444/team/mcp",
-            "https://h.example/team/mcp2",
-            "https://h.example/team/mc",
-            "https://h.example/team/mcp/more",
-            "https://h.example/team/mcp#x",
-            "https://h.example/?team",
-            "not a url",
-        ] {
-            for found in [Retrieval::Header, Retrieval::Path, Retrieval::Root] {
-                let document = resource(wrong);
-                assert!(
-                    !document.is_about(&endpoint, found, ResourceMatch::Prefix),
-                    "{wrong}"
-                );
-                assert!(
-                    !document.is_about(&endpoint, found, ResourceMatch::Strict),
-                    "{wrong}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn oc_prm_resource_prefix_relaxation() {
-        let endpoint: Url = "https://h.example/team/mcp".parse().expect("a URL");
-        for parent in [
-            "https://h.example",
-            "https://H.example/",
-            "https://h.example/team",
-            "https://h.example:443/team/",
-            "https://h.example/team/mcp",
-            "https://h.example/team/mcp/",
-        ] {
-            let document = resource(parent);
-            assert!(
-                document.is_about(&endpoint, Retrieval::Header, ResourceMatch::Prefix),
-                "{parent}"
-            );
-        }
-        let strict =
-            |name: &str, found| resource(name).is_about(&endpoint, found, ResourceMatch::Strict);
-        assert!(strict("https://h.example/team/mcp", Retrieval::Header));
-        assert!(!strict("https://h.example/team", Retrieval::Header));
-        assert!(strict("https://h.example", Retrieval::Root));
-        assert!(!strict("https://h.example/team/mcp", Retrieval::Root));
-    }
-
-    #[test]
-    fn oc_pkce_support_required() {
-        for missing in [json!(null), json!([]), json!(["plain"]), json!("plain")] {
-            let refused = server(json!({ "code_challenge_methods_supported": missing }));
-            assert_eq!(refused, Err(ServerFault::NoPkce));
-        }
-        assert!(server(json!({ "code_challenge_methods_supported": ["plain", "S256"] })).is_ok());
-    }
-
-    #[test]
-    fn se_https_required() {
-        for endpoint in [
-            "authorization_endpoint",
-            "token_endpoint",
-            "device_authorization_endpoint",
-            "registration_endpoint",
-            "revocation_endpoint",
-        ] {
-            let refused = server(json!({ endpoint: "http://id.example/x" }));
-            assert_eq!(
-                refused,
-                Err(ServerFault::Endpoint("http://id.example/x".to_owned()))
-            );
-        }
-    }
-
-    #[test]
-    fn documents_are_read_leniently_and_unknown_members_ignored() {
-        let read = server(json!({
-            "scopes_supported": "openid offline_access",
-            "token_endpoint_auth_methods_supported": ["none", 7],
-            "authorization_response_iss_parameter_supported": true,
-            "nonsense": {"deep": [1, 2]},
-        }))
-        .expect("usable");
-        assert_eq!(
-            read.scopes_supported,
-            Some(vec!["openid".to_owned(), "offline_access".to_owned()])
-        );
-        assert_eq!(read.auth_methods, Some(vec!["none".to_owned()]));
-        assert_eq!(read.iss, IssSupport::Advertised);
-        for body in [
-            "",
-            "[]",
-            "\"x\"",
-            "<html>",
-            "{\"issuer\":",
-            "{}",
-            "{\"issuer\":7}",
-        ] {
-            assert!(RawServer::parse(body.as_bytes()).is_err(), "{body}");
-            assert!(ResourceMetadata::parse(body.as_bytes()).is_err(), "{body}");
-        }
     }
 }

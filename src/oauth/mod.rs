@@ -4,6 +4,7 @@
 //! for it, and nothing here ever repeats the request that presents an authorization code.
 
 mod assertion;
+pub mod begin;
 mod bound;
 pub mod challenge;
 pub mod classify;
@@ -13,7 +14,9 @@ mod exchange;
 pub mod login;
 pub mod metadata;
 mod method;
+mod network;
 pub mod own;
+mod pushed;
 pub mod registration;
 pub mod revoke;
 pub mod scope;
@@ -24,17 +27,12 @@ pub mod text;
 pub mod token;
 pub mod wellknown;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use futures_util::future::LocalBoxFuture;
 use url::Url;
 
-use crate::clock::{Clock, Random};
-use crate::http::OwnClient;
-use crate::jose::{Freshness, KeyFault, Prover};
-use crate::model::fault::{RefreshFailure, TransientCause};
+use crate::model::fault::RefreshFailure;
 use crate::model::record::{ClientAuth, ClientProof, ClientRecord, GrantRecord};
-use crate::model::secret::{AccessToken, Assertion, PrivateKey};
+use crate::model::secret::{AccessToken, Assertion};
 use crate::model::token::NewTokens;
 
 pub use device::{DeviceAsk, DeviceFault, DeviceLogin, Pace, Polled};
@@ -46,7 +44,9 @@ pub use exchange::TokenExchange;
 pub use login::{
     Callback, CallbackFault, Exchange, LoginFacts, PendingLogin, Start, check_callback,
 };
+pub use network::OauthAuthority;
 pub use own::{Grounds, OwnGrant};
+pub use pushed::{Push, PushFault};
 pub use registration::{ClientChoice, RegistrationFailure, choose};
 pub use revoke::Revocation;
 
@@ -184,6 +184,9 @@ pub trait Authority {
         scopes: &[String],
     ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>>;
 
+    /// Sends an authorization request to the server itself (RFC 9126); where the browser goes then.
+    fn push(&self, push: Push) -> LocalBoxFuture<'static, Result<Url, PushFault>>;
+
     /// Exchanges the code of a finished sign-in. Sent once, whatever happens.
     fn exchange(
         &self,
@@ -227,174 +230,4 @@ pub trait Authority {
 
     /// Deletes a registration (RFC 7592 §2.3), where the server offers that.
     fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation>;
-}
-
-/// A key and what proves possession of it.
-type LastProver = (PrivateKey, Arc<Prover>);
-
-/// The authorization servers themselves, over the network.
-#[derive(Clone)]
-pub struct OauthAuthority {
-    client: OwnClient,
-    clock: Arc<dyn Clock>,
-    fresh: Freshness,
-    prover: Arc<Mutex<Option<LastProver>>>,
-}
-
-impl OauthAuthority {
-    /// Speaks through `client`, whose thread its futures must run on.
-    pub fn new(client: OwnClient, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self {
-            client,
-            fresh: Freshness::new(Arc::clone(&clock), random),
-            clock,
-            prover: Arc::default(),
-        }
-    }
-
-    /// What proves possession of `key`: the same as the last time, for the nonces that it knows.
-    fn prover(&self, key: Option<&PrivateKey>) -> Result<Option<Arc<Prover>>, KeyFault> {
-        let Some(key) = key else {
-            return Ok(None);
-        };
-        // Nothing is done under the lock that could leave it half changed.
-        let mut last = self.prover.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, prover)) = &*last
-            && known == key
-        {
-            return Ok(Some(Arc::clone(prover)));
-        }
-        let prover = Arc::new(Prover::new(key, self.fresh.clone())?);
-        *last = Some((key.clone(), Arc::clone(&prover)));
-        Ok(Some(prover))
-    }
-}
-
-impl Authority for OauthAuthority {
-    fn discover(
-        &self,
-        provider: &Provider,
-        known_issuers: &[String],
-    ) -> LocalBoxFuture<'static, Result<Discovered, DiscoveryFailure>> {
-        let walk = seek::discover(
-            self.client.clone(),
-            provider.clone(),
-            known_issuers.to_vec(),
-        );
-        Box::pin(walk)
-    }
-
-    fn register(
-        &self,
-        provider: &Provider,
-        discovered: &Discovered,
-        scopes: &[String],
-    ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
-        Box::pin(registration::register(
-            self.client.clone(),
-            Arc::clone(&self.clock),
-            provider.clone(),
-            discovered.clone(),
-            scopes.to_vec(),
-        ))
-    }
-
-    fn exchange(
-        &self,
-        exchange: Exchange,
-    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let (client, fresh) = (self.client.clone(), self.fresh.clone());
-        let prover = self.prover(exchange.facts.dpop.as_ref());
-        Box::pin(async move {
-            let prover = prover.map_err(classify::unsigned)?;
-            let endpoint = &exchange.facts.token_endpoint;
-            let request = || token::code_request(&exchange, &fresh);
-            bound::tokens(&client, prover.as_deref(), endpoint, request).await
-        })
-    }
-
-    fn device_code(
-        &self,
-        ask: DeviceAsk,
-    ) -> LocalBoxFuture<'static, Result<DeviceLogin, DeviceFault>> {
-        Box::pin(device::ask(self.client.clone(), ask, self.fresh.clone()))
-    }
-
-    fn poll_device(&self, login: &DeviceLogin) -> LocalBoxFuture<'static, Polled> {
-        let (client, fresh) = (self.client.clone(), self.fresh.clone());
-        let prover = self.prover(login.facts.dpop.as_ref());
-        let question = login.question();
-        Box::pin(async move {
-            let prover = match prover {
-                Ok(prover) => prover,
-                Err(fault) => return Polled::Failed(classify::unsigned(fault)),
-            };
-            let request = || question.request(&fresh);
-            let endpoint = &question.facts.token_endpoint;
-            device::polled(bound::tokens(&client, prover.as_deref(), endpoint, request).await)
-        })
-    }
-
-    fn refresh(
-        &self,
-        grant: &GrantRecord,
-    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let (client, fresh, grant) = (self.client.clone(), self.fresh.clone(), grant.clone());
-        let prover = self.prover(grant.dpop.as_ref());
-        Box::pin(async move {
-            let endpoint = Url::parse(&grant.token_endpoint);
-            let (Ok(endpoint), Some(refresh)) = (endpoint, &grant.refresh) else {
-                return Err(RefreshFailure::Transient {
-                    cause: TransientCause::Store("the grant cannot be refreshed".to_owned()),
-                    retry_after: None,
-                });
-            };
-            let prover = prover.map_err(classify::unsigned)?;
-            let request = || token::refresh_request(&grant, &endpoint, refresh, &fresh);
-            bound::tokens(&client, prover.as_deref(), &endpoint, request).await
-        })
-    }
-
-    fn exchange_token(
-        &self,
-        exchange: TokenExchange,
-    ) -> LocalBoxFuture<'static, Result<Assertion, RefreshFailure>> {
-        let (client, fresh) = (self.client.clone(), self.fresh.clone());
-        Box::pin(exchange::exchange(client, exchange, fresh))
-    }
-
-    fn own_token(
-        &self,
-        grant: OwnGrant,
-    ) -> LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>> {
-        let (client, fresh) = (self.client.clone(), self.fresh.clone());
-        Box::pin(async move {
-            let request = own::request(&grant, &fresh).map_err(classify::unsigned)?;
-            classify::token_outcome(client.send(request).await)
-        })
-    }
-
-    fn revoke(
-        &self,
-        grant: &GrantRecord,
-        access: Option<&AccessToken>,
-    ) -> LocalBoxFuture<'static, Revocation> {
-        Box::pin(revoke::revoke(
-            self.client.clone(),
-            grant.clone(),
-            access.cloned(),
-            self.fresh.clone(),
-        ))
-    }
-
-    fn deregister(&self, client: &ClientRecord) -> LocalBoxFuture<'static, Revocation> {
-        let own = self.client.clone();
-        let request = registration::delete_request(client);
-        Box::pin(async move {
-            match request {
-                Some(request) => revoke::outcome(own.send(request).await),
-                None => Revocation::NotOffered,
-            }
-        })
-    }
 }

@@ -8,7 +8,7 @@ use super::token::authenticated;
 use crate::http::{Reach, Request};
 use crate::jose::{Freshness, KeyFault};
 use crate::model::record::ClientRecord;
-use crate::model::secret::Assertion;
+use crate::model::secret::{Assertion, PrivateKey};
 
 /// `grant_type` (RFC 7523 §2.1).
 const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -38,6 +38,8 @@ pub struct OwnGrant {
     pub audience: Option<String>,
     /// What it is asked for with.
     pub grounds: Grounds,
+    /// The key that the token is to be bound to, where the resource wants that (RFC 9449 §5).
+    pub dpop: Option<PrivateKey>,
 }
 
 impl OwnGrant {
@@ -51,6 +53,7 @@ impl OwnGrant {
             resource,
             audience: None,
             grounds: Grounds::Client,
+            dpop: None,
         }
     }
 

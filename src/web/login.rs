@@ -12,7 +12,7 @@ use url::{Url, form_urlencoded};
 use crate::actor::directory::Directory;
 use crate::actor::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 use crate::actor::pending::PendingEntry;
-use crate::actor::{BeginLogin, ClientFate, FinishLogin, Logout, Status};
+use crate::actor::{BeginLogin, ClientFate, FinishLogin, Logout, OpenLogin, Status};
 use crate::config::Config;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::AccountRef;
@@ -61,12 +61,7 @@ fn is_landing(path: &str, landing: &str) -> bool {
 /// Whether a sign-in is to end at `path`: what comes back elsewhere was meant for another server
 /// (RFC 9700 §4.4.2.2).
 fn ends_at(entry: &PendingEntry, path: &str) -> bool {
-    let authorize = Url::parse(&entry.authorize_url).ok();
-    let pairs = authorize.as_ref().map(Url::query_pairs);
-    let mut redirects = pairs.into_iter().flatten();
-    let redirect = redirects.find(|(name, _)| name == "redirect_uri");
-    let redirect = redirect.and_then(|(_, redirect)| Url::parse(&redirect).ok());
-    redirect.is_some_and(|redirect| redirect.path() == path)
+    Url::parse(&entry.redirect_uri).is_ok_and(|redirect| redirect.path() == path)
 }
 
 fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
@@ -89,11 +84,20 @@ async fn open_link(
                 .parse::<AccountRef>()
                 .is_ok_and(|named| named == entry.account)
         });
-    entry.map_or_else(stale, |entry| to_provider(&entry))
+    let Some(entry) = entry else { return stale() };
+    if !entry.pushed {
+        return to_provider(&entry, &entry.authorize_url);
+    }
+    match directory.send(&entry.account, || OpenLogin).await {
+        Ok(Some(Ok(url))) => to_provider(&entry, &url),
+        Ok(Some(Err(fault))) => failure_page(&fault, &entry.account),
+        Ok(None) => stale(),
+        Err(error) => trouble("doorward cannot open this sign-in", &error.to_string()),
+    }
 }
 
 /// Sends the browser to the provider and marks it as the one that may come back.
-fn to_provider(entry: &PendingEntry) -> HttpResponse {
+fn to_provider(entry: &PendingEntry, url: &str) -> HttpResponse {
     let name = cookie_name(&entry.cookie);
     let cookie = format!(
         "{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=900",
@@ -101,7 +105,7 @@ fn to_provider(entry: &PendingEntry) -> HttpResponse {
     );
     hardened(HttpResponse::SeeOther())
         .insert_header((header::SET_COOKIE, cookie))
-        .insert_header((header::LOCATION, entry.authorize_url.as_str()))
+        .insert_header((header::LOCATION, url))
         .finish()
 }
 
@@ -123,7 +127,11 @@ fn has_cookie(request: &HttpRequest, value: &str) -> bool {
         .any(|(n, v)| n == name && bool::from(v.as_bytes().ct_eq(value.as_bytes())))
 }
 
-async fn callback(directory: web::Data<Directory>, request: HttpRequest) -> HttpResponse {
+/// The end of a sign-in: the browser comes back.
+pub(super) async fn callback(
+    directory: web::Data<Directory>,
+    request: HttpRequest,
+) -> HttpResponse {
     let Some(state) = parameter(&request, "state") else {
         return stale();
     };

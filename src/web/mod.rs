@@ -25,7 +25,9 @@ use crate::model::guess::Guesses;
 use crate::transport::HyperTransport;
 
 pub mod control;
+mod denied;
 pub mod guard;
+pub mod landing;
 pub mod login;
 mod pages;
 pub mod places;
@@ -64,6 +66,8 @@ pub struct AgentState {
     requests: AtomicU64,
     /// Credentials that are wrong.
     guesses: Guesses,
+    /// Who was refused, for the log.
+    denied: denied::Denied,
     /// What nobody else knows: ids that are given out here come of it.
     secret: [u8; 32],
 }
@@ -136,6 +140,7 @@ impl AgentState {
             via,
             requests: AtomicU64::new(random_u64(random)),
             guesses: Guesses::default(),
+            denied: denied::Denied::default(),
             secret,
         }
     }
@@ -271,7 +276,10 @@ fn add_pages(
                 let from_elsewhere = elsewhere(&state, request.head());
                 let verdict = guard::look(&state.plan.load().doors, request.head(), from_elsewhere);
                 let mut response = match verdict {
-                    Err(refusal) => request.into_response(respond::refusal(&refusal, id)),
+                    Err(refusal) => {
+                        state.denied.note(&refusal);
+                        request.into_response(respond::refusal(&refusal, id))
+                    }
                     Ok(()) => middleware::Next::call(&next, request).await?,
                 };
                 respond::mark_local(response.headers_mut(), id);

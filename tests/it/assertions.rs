@@ -176,3 +176,42 @@ fn oc_id_jag_flow() {
     );
     assert!(!(daemon.log() + &told).contains("the assertion"));
 }
+
+/// Neither again for the same call nor in another way; what the platform writes next is presented for
+/// the next one.
+#[test]
+fn oc_wif_no_retry_no_fallback() {
+    static NEWEST: AtomicU64 = AtomicU64::new(0);
+    let up = resource(&NEWEST);
+    let server = Upstream::answering(move |request| {
+        if field(request, "assertion").as_deref() == Some("assertion-1") {
+            let json = "content-type: application/json\r\n";
+            return answer("400 Bad Request", json, r#"{"error":"invalid_grant"}"#);
+        }
+        let number = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
+        ok(&format!(
+            r#"{{"access_token":"token-{number}","token_type":"Bearer","expires_in":3600}}"#
+        ))
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    private(&file, "assertion-1\n");
+    let auth = format!(
+        "kind = \"jwt_bearer\"\ntoken_endpoint = \"{}\"\nclient_id = \"workload\"\n\
+         assertion = {{ file = \"{}\" }}\n",
+        server.url("/token"),
+        file.display()
+    );
+    let (daemon, agent) = configured(&up.url("/mcp"), &auth);
+    let told = call(&daemon, &agent).body;
+    assert!(told.contains("invalid_grant"), "{told}");
+    let asked = server.all_seen();
+    assert_eq!(asked.len(), 1, "presented again");
+    private(&file, "assertion-2\n");
+    assert_eq!(daemon.run(&["ctl", "refresh", "ev"]).0, 0);
+    assert_eq!(call(&daemon, &agent).body, RESULT);
+    for request in asked.iter().chain(&server.all_seen()) {
+        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        assert_eq!(field(request, "grant_type").as_deref(), Some(grant));
+    }
+}

@@ -174,3 +174,13 @@ fn a_server_without_codes_for_other_devices_is_told_of() {
     assert_eq!(said["error"]["code"], "device_not_offered", "{said}");
     assert_eq!(authority.count("registrations"), 0);
 }
+
+/// However long the code is good for.
+#[test]
+fn a_person_at_another_device_has_no_longer_than_was_said() {
+    let (_authority, _upstream, daemon) = added(&json!({}));
+    let waiting = Waiting::start(&daemon, &["ev", "--device", "--wait", "1s"]);
+    let (code, said) = waiting.end();
+    assert_ne!(code, 0, "{said}");
+    assert_eq!(said["error"]["code"], "login_timeout", "{said}");
+}

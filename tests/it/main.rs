@@ -9,6 +9,7 @@ mod authorities;
 mod bridge;
 mod chaos;
 mod cli;
+mod client_keys;
 mod conformance;
 mod connect;
 mod crash;
@@ -27,6 +28,7 @@ mod interleavings;
 mod journeys;
 #[cfg(target_os = "linux")]
 mod keyring;
+mod landing;
 mod layers;
 mod legacy;
 mod mcp;

@@ -152,3 +152,22 @@ fn a_registration_that_nobody_uses_any_more_goes_back_unless_it_is_to_be_kept() 
     daemon.sign_in(&authority, "ev");
     assert_eq!(authority.count("registrations"), 2);
 }
+
+/// The way on names whom it is about.
+#[test]
+fn an_address_that_never_comes_is_told_of_with_the_way_on() {
+    let authority = Part::authorization_server(&json!({}));
+    let upstream = Part::resource_server(&authority);
+    let daemon = Daemon::start();
+    assert_eq!(daemon.run(&["upstream", "add", "ev", &upstream.url]).0, 0);
+    let mut login = daemon.command();
+    login.args(["login", "ev", "--paste", "-o", "json"]);
+    let output = login.stdin(Stdio::null()).output().expect("it runs");
+    let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(said["error"]["code"], "login_timeout", "{said}");
+    assert_eq!(
+        said["error"]["fix"],
+        daemon.typed("login ev --paste"),
+        "{said}"
+    );
+}

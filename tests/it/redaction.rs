@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::parts::{Agent, Daemon, Part};
+use crate::support::parts::{Agent, Daemon, Exchange, Part};
 use crate::support::traffic::{echo, works};
 
 /// Places with what was written there.
@@ -182,4 +182,40 @@ fn no_secret_of_a_journey_is_written_anywhere() {
         let holders = written.holders(secret);
         assert!(holders.is_empty(), "{name} {secret} in {holders:#?}");
     }
+}
+
+/// What happened, at a level that the log has by itself; that no secret is in it, the test above shows.
+#[test]
+fn se_audit_log() {
+    let authority = Part::authorization_server(&json!({}));
+    let upstream = Part::resource_server(&authority);
+    let daemon = Daemon::start();
+    daemon.sign_in(&authority, &upstream.url);
+    assert_eq!(daemon.run(&["ctl", "refresh", "ev"]).0, 0);
+    let agent = daemon.agent("audited");
+    let foreign = [("origin", "http://evil.example")];
+    for path in ["/u/ev", "/oauth/callback"] {
+        let url = format!("{}{path}", daemon.url);
+        assert_eq!(Exchange::send("GET", &url, &foreign, "").status, 403);
+    }
+    assert_eq!(daemon.run(&["session", "revoke", &agent.id]).0, 0);
+    assert_eq!(daemon.run(&["logout", "ev"]).0, 0);
+    let log = daemon.log();
+    let told = |parts: &[&str]| {
+        let lines = log.lines();
+        let lines = lines.filter(|line| line.contains("\"INFO\"") || line.contains("\"WARN\""));
+        lines
+            .filter(|line| parts.iter().all(|part| line.contains(part)))
+            .count()
+    };
+    for parts in [
+        &["\"signed in\"", "ev", authority.url.as_str()][..],
+        &["credential published", "ev"],
+        &["session minted", &agent.id],
+        &["session revoked", &agent.id],
+        &["signed out", "ev"],
+    ] {
+        assert!(told(parts) > 0, "{parts:?}");
+    }
+    assert_eq!(told(&["a request was denied", "evil.example"]), 1);
 }

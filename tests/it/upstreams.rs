@@ -84,3 +84,25 @@ fn an_address_that_comes_back_finds_its_sign_in_again() {
     assert_eq!(authority.count("authorization_code_grants"), 1);
     assert_eq!(authority.count("reuse_events"), 0);
 }
+
+#[test]
+fn what_is_shown_of_an_upstream_is_nothing_of_one_with_a_longer_name() {
+    let daemon = Daemon::start();
+    for name in ["ev", "ev2"] {
+        let add = [
+            "upstream",
+            "add",
+            name,
+            "http://127.0.0.1:9/mcp",
+            "--no-probe",
+        ];
+        assert_eq!(daemon.run(&add).0, 0);
+    }
+    let (_, shown) = daemon.run(&["upstream", "show", "ev"]);
+    let settings = shown["settings"].as_array().expect("a list");
+    assert!(!settings.is_empty());
+    for setting in settings {
+        let key = setting["key"].as_str().expect("a key");
+        assert!(key.starts_with("upstreams.ev."), "{key}");
+    }
+}

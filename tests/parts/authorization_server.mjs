@@ -29,6 +29,7 @@ const DEFAULTS = {
   registration: true,
   revocation: true,
   device: true, // codes for other devices (RFC 8628)
+  par: false, // authorization requests have to be pushed (RFC 9126)
   scopes: ['mcp:read', 'mcp:write'], // scopes of the protected resource
   offline_access: true, // listed in scopes_supported
   auth_methods: ['none', 'client_secret_basic', 'client_secret_post'],
@@ -89,6 +90,9 @@ function settings(prefix, key) {
       dPoP: {
         enabled: true, nonceSecret: randomBytes(32), requireNonce: () => mode.dpop_nonce,
       },
+      pushedAuthorizationRequests: {
+        enabled: mode.par, requirePushedAuthorizationRequests: mode.par,
+      },
       registration: { enabled: mode.registration },
       registrationManagement: { enabled: mode.registration },
       revocation: { enabled: mode.revocation },
@@ -134,6 +138,7 @@ function endpointOf(method, path) {
   if (path === '/token/revocation') return 'revoke';
   if (path === '/auth') return 'authorize';
   if (path === '/device/auth') return 'device';
+  if (path === '/request') return 'push';
   return 'other';
 }
 
@@ -153,7 +158,7 @@ function describe(ctx, on, body) {
     on, method: ctx.method, path: ctx.req.fullUrl, at: new Date(realNow()).toISOString(),
     uptime_ms: Math.round(performance.now()), status: null,
   };
-  if (on === 'token' || on === 'revoke' || on === 'device') {
+  if (on === 'token' || on === 'revoke' || on === 'device' || on === 'push') {
     const form = new URLSearchParams(body);
     const resource = form.getAll('resource');
     const [auth_method, client_id] = clientAuthentication(ctx.get('authorization'), form);
@@ -266,10 +271,12 @@ function watched(issuer) {
       return;
     }
     if (ctx.res.destroyed) return;
-    if (on === 'authorize' && mode.default_scope && !ctx.query.scope) {
+    if (on === 'authorize' && mode.default_scope && !ctx.query.scope
+      && !ctx.query.request_uri) {
       ctx.query = { ...ctx.query, scope: mode.scopes.join(' ') };
     }
-    if (on === 'device' && mode.default_scope && !new URLSearchParams(body).has('scope')) {
+    if ((on === 'device' || on === 'push') && mode.default_scope
+      && !new URLSearchParams(body).has('scope')) {
       ctx.req.body = `${body}&scope=${encodeURIComponent(mode.scopes.join(' '))}`;
     }
     await next();

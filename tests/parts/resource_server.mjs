@@ -224,6 +224,7 @@ async function endpoint(req, res, facts) {
   if (fault) {
     entry.fault = fault.kind;
     counts.add('faults_injected');
+    if (fault.kind === 'nonce') mode.dpop_nonce = fault.nonce; // from this request on
   }
   if (await answerBefore(fault, res, gate)) {
     entry.status = res.headersSent ? res.statusCode : null;

@@ -244,11 +244,13 @@ impl TokenManager {
 }
 
 impl TokenManager {
-    /// What proves possession of the key of the grant: the same as long as the key is, for the
-    /// nonces that it knows.
+    /// What proves possession of the key of the grant, or of our own where nobody signs in: the same
+    /// as long as the key is, for the nonces that it knows.
     fn prover(&mut self) -> Result<Arc<Prover>, KeyFault> {
-        let key = self.grant.as_ref().and_then(|grant| grant.dpop.clone());
-        let key = key.ok_or(KeyFault::NoKey)?;
+        let key = match &self.grant {
+            Some(grant) => grant.dpop.clone().ok_or(KeyFault::NoKey)?,
+            None => self.own_key().clone(),
+        };
         if let Some((known, prover)) = &self.prover
             && *known == key
         {

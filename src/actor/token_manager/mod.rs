@@ -3,6 +3,7 @@
 //! Nothing here awaits while it holds state: work runs beside the actor and comes back as an event,
 //! so that a caller that hangs up takes nothing with it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tracing::warn;
 use crate::clock::random_u64;
 use crate::config::Upstream;
 use crate::failpoint;
-use crate::jose::Prover;
+use crate::jose::{Prover, SigningKey};
 use crate::ledger::{Published, Slot};
 use crate::model::fault::{CredentialError, TransientCause};
 use crate::model::id::AccountRef;
@@ -64,6 +65,9 @@ pub struct TokenManager {
     stored: Option<RefreshToken>,
     /// What proves possession of the key of the grant.
     prover: Option<(PrivateKey, Arc<Prover>)>,
+    /// The key of tokens that no person signs in for, made when it is wanted: they end with this
+    /// manager, and so may it.
+    own_key: OnceCell<PrivateKey>,
     salvage: Option<Salvage>,
     slot: Arc<Slot>,
     published: Option<Arc<Published>>,
@@ -98,6 +102,7 @@ impl TokenManager {
             held: None,
             stored: None,
             prover: None,
+            own_key: OnceCell::new(),
             salvage: None,
             slot,
             published: None,
@@ -314,6 +319,10 @@ impl TokenManager {
             last_failure: last_failure.map(|(at, cause)| (at, cause.clone())),
             trail: self.sign_in.trail.clone(),
         }
+    }
+
+    fn own_key(&self) -> &PrivateKey {
+        self.own_key.get_or_init(SigningKey::generate)
     }
 
     /// Forgets the credential that was published, after a sign-out.

@@ -8,11 +8,13 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{TokenManager, own};
 use crate::clock::Clock;
-use crate::config::{Auth, HeaderForm, SecretSource};
+use crate::config::{Auth, HeaderForm, Oauth, ProofSource, SecretSource};
 use crate::credential::{self, source};
 use crate::model::fault::{RefreshFailure, TransientCause};
+use crate::model::record::{ClientOrigin, ClientRecord, GrantRecord};
 use crate::model::refresh::Restored;
 use crate::model::token::NewTokens;
+use crate::oauth::Authority;
 use crate::store::Store;
 
 type Renewal = LocalBoxFuture<'static, Result<NewTokens, RefreshFailure>>;
@@ -31,7 +33,14 @@ impl TokenManager {
         let clock = Arc::clone(&self.deps.clock);
         let store = self.deps.store.clone();
         match &upstream.auth {
-            Auth::Oauth(_) => Some(self.authority.refresh(self.grant.as_ref()?)),
+            Auth::Oauth(oauth) => {
+                let grant = self.grant.clone()?;
+                let authority = Rc::clone(&self.authority);
+                match own_proof(oauth, &grant.client) {
+                    Some(source) => Some(Box::pin(proved_now(source, grant, authority, store))),
+                    None => Some(authority.refresh(&grant)),
+                }
+            }
             Auth::Static(stored) => {
                 let place = stored.secret.clone();
                 Some(Box::pin(
@@ -56,6 +65,7 @@ impl TokenManager {
                 Rc::clone(&self.authority),
                 store,
                 clock,
+                self.own_key().clone(),
             ))),
             Auth::Passthrough(_) | Auth::None => None,
         }
@@ -78,6 +88,29 @@ impl TokenManager {
             _ => HeaderForm::default(),
         }
     }
+}
+
+/// Where the proof is of a client that the configuration still names: a key or a secret that was
+/// renewed since the sign-in is good for its refreshes too.
+pub(in crate::actor) fn own_proof(oauth: &Oauth, client: &ClientRecord) -> Option<ProofSource> {
+    let named = client.origin == ClientOrigin::Configured
+        && oauth.client_id.as_ref() == Some(&client.client_id);
+    oauth.proof.clone().filter(|_| named)
+}
+
+/// A refresh with what the client proves itself with now. One that cannot be read is waited for: with
+/// the one of before, the server may refuse the client for good, and the grant with it.
+async fn proved_now(
+    source: ProofSource,
+    mut grant: GrantRecord,
+    authority: Rc<dyn Authority>,
+    store: Store,
+) -> Result<NewTokens, RefreshFailure> {
+    let read = credential::client::proof(&source, &store).await;
+    grant
+        .client
+        .proves(read.map_err(|fault| later(fault.into()))?);
+    authority.refresh(&grant).await
 }
 
 async fn secret(

@@ -15,7 +15,7 @@ use crate::config::{
 use crate::credential::{client, source};
 use crate::model::fault::{RefreshFailure, TransientCause};
 use crate::model::record::{ClientAuth, ClientOrigin, ClientProof, ClientRecord};
-use crate::model::secret::Assertion;
+use crate::model::secret::{Assertion, PrivateKey};
 use crate::model::time::Timestamp;
 use crate::model::token::NewTokens;
 use crate::oauth::{
@@ -24,13 +24,14 @@ use crate::oauth::{
 };
 use crate::store::Store;
 
-/// The next token of an upstream of these kinds.
+/// The next token of an upstream of these kinds; bound to `key` where the upstream wants that.
 pub(super) async fn token(
     asked: ClientCredentials,
     upstream: Arc<Upstream>,
     authority: Rc<dyn Authority>,
     store: Store,
     clock: Arc<dyn Clock>,
+    key: PrivateKey,
 ) -> Result<NewTokens, RefreshFailure> {
     let proof = proof(asked.proof.as_ref(), &store).await?;
     let mut grant = if let Some(endpoint) = &asked.token_endpoint {
@@ -47,7 +48,7 @@ pub(super) async fn token(
         };
         OwnGrant::at(endpoint.clone(), record, resource)
     } else {
-        found(&asked, &upstream, proof, &*authority, &*clock).await?
+        found(&asked, &upstream, proof, key, &*authority, &*clock).await?
     };
     grant.grounds = match &asked.grounds {
         Grounds::Client => oauth::Grounds::Client,
@@ -74,6 +75,7 @@ async fn found(
     asked: &ClientCredentials,
     upstream: &Upstream,
     proof: Option<ClientProof>,
+    key: PrivateKey,
     authority: &dyn Authority,
     clock: &dyn Clock,
 ) -> Result<OwnGrant, RefreshFailure> {
@@ -95,7 +97,11 @@ async fn found(
         fault => later(TransientCause::Discovery(fault.to_string())),
     })?;
     match choose(&provider, &found, &[], clock.now()) {
-        Ok(ClientChoice::Use(record)) => Ok(OwnGrant::found(&found, *record)),
+        Ok(ClientChoice::Use(record)) => {
+            let mut grant = OwnGrant::found(&found, *record);
+            grant.dpop = Some(key).filter(|_| found.bound);
+            Ok(grant)
+        }
         Ok(ClientChoice::Register) => unreachable!("a configured client is never registered"),
         Err(failure) => Err(later(TransientCause::Discovery(failure.to_string()))),
     }

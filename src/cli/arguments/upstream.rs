@@ -8,7 +8,7 @@ use super::import::ImportArgs;
 #[derive(Debug, Subcommand)]
 pub enum UpstreamCommand {
     /// Add an upstream to the config
-    Add(UpstreamAddArgs),
+    Add(Box<UpstreamAddArgs>),
     /// List upstreams
     List,
     /// Show everything about one: settings with their sources, problems
@@ -60,6 +60,46 @@ pub struct UpstreamAddArgs {
     /// Do not ask the address what it is
     #[arg(long)]
     pub no_probe: bool,
+    #[command(flatten)]
+    pub grounds: GroundsArgs,
+}
+
+/// What a token is asked for with, where no person signs in.
+#[derive(Debug, Default, Args)]
+pub struct GroundsArgs {
+    /// Where the assertion is.
+    #[arg(
+        long,
+        value_name = "PLACE",
+        help = "jwt-bearer: where the assertion is, as file:PATH, env:NAME or keyring:ITEM"
+    )]
+    pub assertion: Option<String>,
+    /// token-exchange: the token endpoint of the identity provider
+    #[arg(long, value_name = "URL", requires = "idp_client_id")]
+    pub idp: Option<String>,
+    /// token-exchange: the client to be at the identity provider
+    #[arg(long, value_name = "ID", requires = "idp")]
+    pub idp_client_id: Option<String>,
+    /// token-exchange: where the token is that is exchanged, as PLACE
+    #[arg(long, value_name = "PLACE", requires = "idp")]
+    pub subject_token: Option<String>,
+    /// exec: the command that prints the token
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+impl UpstreamAddArgs {
+    /// Whether it uses a secret that has to be handed over.
+    pub fn reads_keyring(&self) -> bool {
+        let grounds = &self.grounds;
+        match self.auth {
+            AuthForm::Static | AuthForm::ClientCredentials => true,
+            AuthForm::JwtBearer => self.signs || grounds.assertion.is_none(),
+            AuthForm::TokenExchange => self.signs || grounds.subject_token.is_none(),
+            AuthForm::Oauth => self.signs,
+            AuthForm::Exec | AuthForm::Passthrough | AuthForm::None => false,
+        }
+    }
 }
 
 /// How doorward proves itself to an upstream.
@@ -71,10 +111,32 @@ pub enum AuthForm {
     ClientCredentials,
     /// A secret is stored.
     Static,
+    /// An assertion of somebody else is presented, such as a workload's token.
+    JwtBearer,
+    /// The same, with an assertion that an identity provider gives for a token.
+    TokenExchange,
+    /// A command prints a token.
+    Exec,
     /// The agent sends its own token.
     Passthrough,
     /// It asks for nothing.
     None,
+}
+
+impl AuthForm {
+    /// As the configuration has it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Oauth => "oauth",
+            Self::ClientCredentials => "client_credentials",
+            Self::Static => "static",
+            Self::JwtBearer => "jwt_bearer",
+            Self::TokenExchange => "token_exchange",
+            Self::Exec => "exec",
+            Self::Passthrough => "passthrough",
+            Self::None => "none",
+        }
+    }
 }
 
 /// One upstream.

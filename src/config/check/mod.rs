@@ -5,6 +5,7 @@ mod client;
 mod oauth;
 mod own;
 mod proxy;
+mod redirect;
 mod secret;
 mod server;
 mod sessions;

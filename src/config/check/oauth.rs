@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::upstream::is_loopback;
-use super::{client, own, unattended};
+use super::{client, own, redirect, unattended};
 use crate::config::kinds::{Kind, LIST, TEXT, Variables, YES, text, word};
-use crate::config::raw::{Node, Origin, Value};
+use crate::config::raw::{Node, Origin};
 use crate::config::read::{Section, Wrong};
 use crate::config::{
-    Auth, Endpoints, FALLBACK_SCOPES, Oauth, ProofSource, Redirect, Register, Resource, Server,
+    Auth, Endpoints, FALLBACK_SCOPES, Oauth, ProofSource, Register, Resource, Server,
 };
 use crate::model::record::ClientAuth;
 
@@ -87,7 +87,7 @@ fn oauth(section: &mut Section<'_>, variables: &Variables, server: &Server) -> O
         issuer: section.optional("issuer", ENDPOINT),
         endpoints,
         revocation_endpoint: section.optional("revocation_endpoint", ENDPOINT),
-        redirect: section.read("redirect", "loopback", REDIRECT),
+        redirect: section.read("redirect", "loopback", redirect::KIND),
         redirect_per_upstream: section.read("redirect_per_upstream", "false", YES),
         extra_authorize: extra_authorize(section),
         probe_path: section.optional("probe_path", PROBE_PATH),
@@ -138,9 +138,8 @@ fn agree(section: &Section<'_>, oauth: &Oauth, server: &Server) {
         let note = "with \"dynamic\", the document would not be used";
         complain("register", Wrong::new("does not fit", note));
     }
-    if oauth.redirect == Redirect::Public && server.public_base_url.is_none() {
-        let note = "`server.public_base_url` is not set";
-        complain("redirect", Wrong::new("has no address", note));
+    if let Some(wrong) = redirect::misfit(oauth, server) {
+        complain("redirect", wrong);
     }
 }
 
@@ -251,19 +250,6 @@ const REGISTER: Kind<'static, Register> = Kind {
     },
 };
 
-const REDIRECT: Kind<'static, Redirect> = Kind {
-    shape: "text",
-    parse: &|node| {
-        let words = [
-            ("loopback", Redirect::Loopback),
-            ("localhost", Redirect::Localhost),
-            ("public", Redirect::Public),
-        ];
-        not_yet(node, &["ephemeral"])?;
-        word(node, &words)
-    },
-};
-
 const PROBE_PATH: Kind<'static, String> = Kind {
     shape: "text",
     parse: &|node| {
@@ -298,17 +284,6 @@ const METADATA_URL: Kind<'static, String> = Kind {
         Ok(written)
     },
 };
-
-/// Refuses words that are known and cannot be used yet.
-fn not_yet(node: &Node, words: &[&str]) -> Result<(), Wrong> {
-    match &node.value {
-        Value::Text(word) if words.contains(&word.as_str()) => Err(Wrong::new(
-            "must have another value",
-            format!("\"{word}\" is not available in this version"),
-        )),
-        _ => Ok(()),
-    }
-}
 
 /// An address of an authorization server.
 fn endpoint(node: &Node) -> Result<Url, Wrong> {

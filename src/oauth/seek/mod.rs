@@ -31,6 +31,7 @@ pub(super) async fn discover(
     client: OwnClient,
     provider: Provider,
     known_issuers: Vec<String>,
+    certified: bool,
 ) -> Result<Discovered, DiscoveryFailure> {
     let zone = client.zone_of(&provider.upstream).await;
     let mut walk = Walk {
@@ -38,6 +39,7 @@ pub(super) async fn discover(
         trust: Trust::new(zone, &provider.pins),
         provider,
         known_issuers,
+        certified,
         trail: Vec::new(),
     };
     match walk.run().await {
@@ -63,6 +65,8 @@ struct Walk {
     trust: Trust,
     provider: Provider,
     known_issuers: Vec<String>,
+    /// Whether a certificate of ours is shown to servers.
+    certified: bool,
     trail: Vec<DiscoveryStep>,
 }
 

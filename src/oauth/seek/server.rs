@@ -42,6 +42,7 @@ impl Walk {
             auth_algorithms: None,
             iss,
             metadata_documents: false,
+            pushed_endpoint: None,
         };
         let url = server.token_endpoint.to_string();
         self.note(
@@ -119,6 +120,7 @@ impl Walk {
             auth_algorithms: None,
             iss: IssSupport::NotAdvertised,
             metadata_documents: false,
+            pushed_endpoint: None,
         })
     }
 
@@ -130,6 +132,11 @@ impl Walk {
     fn validated(&mut self, raw: RawServer, at: &Url) -> Result<ServerMetadata, DiscoveryFault> {
         let issuer = clean(&raw.issuer, 200);
         let trust = self.trust.clone();
+        let raw = if self.certified {
+            raw.for_certificates()
+        } else {
+            raw
+        };
         let (why, fault) = match raw.validate(|url| trust.admits(url)) {
             Ok(mut server) => {
                 if let Some(pinned) = &self.provider.pins.revocation_endpoint {

@@ -14,7 +14,7 @@ fn facts_at(fake: &Fake) -> (LoginFacts, Discovered) {
         account: account(),
         client: client(ClientAuth::Basic, Some("s")),
         scopes: vec!["read".to_owned(), "write".to_owned()],
-        window: Duration::from_mins(5),
+        window: Duration::from_mins(15),
     };
     let provider = provider(url("https://h.example/mcp"));
     (LoginFacts::new(&provider, &found, start, NOW), found)

@@ -3,6 +3,7 @@
 mod answers;
 mod device;
 mod discovery;
+mod documents;
 mod hostile;
 mod identity;
 mod lazy;
@@ -21,7 +22,8 @@ use super::metadata::{IssSupport, ServerMetadata};
 use super::*;
 use crate::clock::{ManualClock, Random};
 use crate::http::fake::{Deed, Seen, answer};
-use crate::http::{Timeouts, TlsFault, Zone};
+use crate::http::{OwnClient, Timeouts, TlsFault, Zone};
+use crate::model::fault::TransientCause;
 use crate::model::id::{AccountRef, Generation};
 use crate::model::record::ClientOrigin;
 use crate::model::secret::{ClientSecret, RefreshToken};
@@ -84,6 +86,7 @@ fn server() -> ServerMetadata {
         auth_algorithms: None,
         iss: IssSupport::NotAdvertised,
         metadata_documents: false,
+        pushed_endpoint: None,
     }
 }
 

@@ -55,10 +55,12 @@ pub(super) async fn login(
             expires,
             host,
             moved_from,
+            missed,
         } => {
             let mut started = api::LoginStarted::at(url, Moment(expires), browser);
             started.host = Some(host);
             started.moved_from = moved_from;
+            started.note = missed.map(|missed| missed.to_string());
             started.authorize_url = start.paste.then_some(authorize_url);
             started
         }

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::{Answer, Control, Refused, all_accounts, named, rename, view};
 use crate::actor::{ClientFate, Logout, Status};
 use crate::api;
-use crate::config::{Edition, redirect_uri};
+use crate::config::{Edition, NewProvider, NewUpstream, redirect_uri};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::UpstreamName;
 use crate::web::trial;
@@ -28,7 +28,7 @@ async fn detail(control: &Control, asked: &str) -> Answer {
             discovery.extend(status.trail);
         }
     }
-    let prefix = format!("upstreams.{}", upstream.name);
+    let prefix = format!("upstreams.{}.", upstream.name);
     let loaded = crate::config::load(&control.inputs).map_err(|error| Refused(error.problem()))?;
     let settings = loaded
         .settings
@@ -92,51 +92,33 @@ pub(super) async fn add(control: web::Data<Control>, add: web::Json<api::AddUpst
         .is_some_and(|upstream| upstream.url.as_str() == add.url);
     // Adding what is there already changes nothing (seeds.md S1-03).
     if !known {
-        let mut settings: Vec<(&str, toml_edit::Value)> = Vec::new();
-        if let Some(label) = &add.label {
-            settings.push(("label", label.into()));
-        }
-        if add.allow_http {
-            settings.push(("allow_http", true.into()));
-        }
-        let mut auth = toml_edit::InlineTable::new();
-        let kind = add.auth.as_deref().unwrap_or("oauth");
-        auth.insert("kind", kind.into());
-        if kind == "static" {
-            let mut place = toml_edit::InlineTable::new();
-            place.insert("keyring", name.as_str().into());
-            auth.insert("secret", place.into());
-        }
-        if let Some(id) = &add.client_id {
-            auth.insert("client_id", id.into());
-        }
-        let key = if add.signs {
-            "private_key"
-        } else {
-            "client_secret"
-        };
-        if add.signs || kind == "client_credentials" {
-            let mut place = toml_edit::InlineTable::new();
-            place.insert("keyring", name.as_str().into());
-            auth.insert(key, place.into());
-        }
-        if !add.scopes.is_empty() {
-            auth.insert(
-                "scopes",
-                add.scopes.iter().collect::<toml_edit::Array>().into(),
-            );
-        }
-        settings.push(("auth", auth.into()));
-        if !add.headers.is_empty() {
-            let mut headers = toml_edit::InlineTable::new();
-            for (field, value) in &add.headers {
-                headers.insert(field, value.into());
-            }
-            settings.push(("headers", headers.into()));
-        }
+        let settings = new(&add).settings().map_err(|error| {
+            Refused(Problem::new(Code::BadRequest).with("detail", error.to_string()))
+        })?;
         edited(&control, |edition| edition.add(&name, &add.url, &settings))?;
     }
     detail(&control, name.as_str()).await
+}
+
+/// What is asked for, as the configuration writes it.
+fn new(add: &api::AddUpstream) -> NewUpstream {
+    NewUpstream {
+        name: add.name.clone(),
+        label: add.label.clone(),
+        kind: add.auth.clone().unwrap_or_else(|| "oauth".to_owned()),
+        client_id: add.client_id.clone(),
+        signs: add.signs,
+        scopes: add.scopes.clone(),
+        headers: add.headers.clone(),
+        allow_http: add.allow_http,
+        command: add.command.clone(),
+        assertion: add.assertion.clone(),
+        idp: add.idp.as_ref().map(|idp| NewProvider {
+            token_endpoint: idp.token_endpoint.clone(),
+            client_id: idp.client_id.clone(),
+            subject_token: idp.subject_token.clone(),
+        }),
+    }
 }
 
 pub(super) async fn change(

@@ -92,7 +92,10 @@ pub(super) fn admit(
 ) -> Result<Call, Refused> {
     let head = request.head();
     let plan = state.plan.load();
-    guard::look(&plan.doors, head, false).map_err(|no| respond::refusal(&no, id))?;
+    guard::look(&plan.doors, head, false).map_err(|no| {
+        state.denied.note(&no);
+        respond::refusal(&no, id)
+    })?;
     if let Some(answer) = probes::answer(state, &plan, head, id) {
         return Err(answer.into());
     }

@@ -20,6 +20,7 @@ use super::coding::Coding;
 use super::credential;
 use super::forward::drain;
 use super::mcp::{Name, Named, SESSION, epoch};
+use super::possession;
 use super::replay::Outbound;
 use super::request::{Proof, outgoing};
 use super::trouble::{problem, transport_problem};
@@ -284,8 +285,29 @@ impl Tools<'_> {
         }
     }
 
-    /// Sends a message, in the session where there is one.
+    /// Sends a message, in the session where there is one; once more where only the server's nonce
+    /// was lacking, as the request before it may have had the one of before (RFC 9449 §9).
     async fn ask(
+        &self,
+        message: Bytes,
+        session: Option<&Begun>,
+        connection: Connection,
+    ) -> Result<Response<ResponseBody>, ForwardError> {
+        let answer = self.send(message.clone(), session, connection).await?;
+        let from = &self.call.route.peer.origin;
+        let bound = match self.proof {
+            Proof::Held(held) => held.bound.as_ref(),
+            Proof::Nothing | Proof::Agents(_) => None,
+        };
+        let (status, fields) = (answer.status(), answer.headers());
+        if !bound.is_some_and(|bound| possession::is_worth_another(bound, from, status, fields)) {
+            return Ok(answer);
+        }
+        drain(answer).await;
+        self.send(message, session, Connection::Any).await
+    }
+
+    async fn send(
         &self,
         message: Bytes,
         session: Option<&Begun>,

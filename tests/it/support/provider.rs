@@ -8,6 +8,7 @@ use actix_rt::Arbiter;
 use arc_swap::ArcSwap;
 use doorward::actor::Deps;
 use doorward::actor::directory::Directory;
+use doorward::actor::landing::Landings;
 use doorward::actor::pending::PendingLogins;
 use doorward::clock::{Clock, ManualClock, SystemRandom};
 use doorward::config::{self, Inputs};
@@ -20,7 +21,7 @@ use doorward::model::time::Timestamp;
 use doorward::model::token::{NewTokens, TokenKind};
 use doorward::oauth::{
     Authority, DeviceAsk, DeviceFault, DeviceLogin, Discovered, DiscoveryFailure, Exchange,
-    OwnGrant, Polled, Provider, RegistrationFailure, Revocation, TokenExchange,
+    OwnGrant, Polled, Provider, Push, PushFault, RegistrationFailure, Revocation, TokenExchange,
 };
 use doorward::store::Store;
 use futures_util::future::{LocalBoxFuture, pending};
@@ -113,6 +114,10 @@ impl Authority for Prompted {
         _: &Discovered,
         _: &[String],
     ) -> LocalBoxFuture<'static, Result<ClientRecord, RegistrationFailure>> {
+        Box::pin(pending())
+    }
+
+    fn push(&self, _: Push) -> LocalBoxFuture<'static, Result<url::Url, PushFault>> {
         Box::pin(pending())
     }
 
@@ -225,6 +230,7 @@ impl World {
                 })
             }),
             pending: Arc::new(PendingLogins::default()),
+            landings: Landings::channel().0,
             origin: "http://127.0.0.1:5177".into(),
         };
         let directory = Directory::new(deps, Arbiter::new().handle());
