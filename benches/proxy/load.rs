@@ -5,16 +5,25 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use super::parts::{ANSWER, QUESTION, runtime};
-use super::wire;
+use super::{streams, wire};
 
 /// For connections, caches and threads to settle.
 const WARM_UP: Duration = Duration::from_millis(150);
+
+/// What is asked again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// A call that is answered with one message.
+    Call,
+    /// One that is answered with a stream of events.
+    Stream,
+}
 
 /// What clients speak to.
 pub(crate) struct Target {
@@ -73,13 +82,17 @@ impl Round {
 }
 
 /// Sends from `connections` for `length`.
-pub(crate) fn run(target: &Target, connections: usize, length: Duration) -> Round {
+pub(crate) fn run(target: &Target, connections: usize, length: Duration, ask: Ask) -> Round {
     runtime().block_on(LocalSet::new().run_until(async {
         let latencies = Rc::new(RefCell::new(Vec::new()));
         let clients: Vec<_> = (0..connections)
             .map(|agent| {
-                let request = target.request(agent, "POST", QUESTION);
-                let client = client(target.address, request, Rc::clone(&latencies));
+                let body = match ask {
+                    Ask::Call => QUESTION,
+                    Ask::Stream => streams::CALL,
+                };
+                let request = target.request(agent, "POST", body);
+                let client = client(target.address, request, Rc::clone(&latencies), ask);
                 tokio::task::spawn_local(client)
             })
             .collect();
@@ -106,20 +119,30 @@ pub(crate) fn run(target: &Target, connections: usize, length: Duration) -> Roun
     }))
 }
 
-async fn client(address: SocketAddr, request: Vec<u8>, latencies: Rc<RefCell<Vec<u64>>>) {
+async fn client(address: SocketAddr, request: Vec<u8>, latencies: Rc<RefCell<Vec<u64>>>, ask: Ask) {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("a socket");
-    let mut buffer = Vec::with_capacity(4096);
+    let mut buffer = Vec::with_capacity(64 << 10);
     loop {
         let began = Instant::now();
         stream.write_all(&request).await.expect("it reads");
-        let head = wire::read(&mut stream, &mut buffer)
-            .await
-            .expect("it answers");
-        let head = head.expect("it stays");
-        let (head, body) = buffer.split_at(head.length);
+        let is_whole = match ask {
+            Ask::Call => {
+                let head = wire::read(&mut stream, &mut buffer).await;
+                let head = head.expect("it answers").expect("it stays");
+                buffer[head.length..] == *ANSWER.as_bytes()
+            }
+            Ask::Stream => {
+                buffer.clear();
+                while !buffer.ends_with(streams::END) {
+                    let read = stream.read_buf(&mut buffer).await.expect("it answers");
+                    assert_ne!(read, 0, "{}", String::from_utf8_lossy(&buffer));
+                }
+                true
+            }
+        };
         assert!(
-            head.starts_with(b"HTTP/1.1 200 ") && body == ANSWER.as_bytes(),
+            buffer.starts_with(b"HTTP/1.1 200 ") && is_whole,
             "{}",
             String::from_utf8_lossy(&buffer)
         );

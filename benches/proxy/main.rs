@@ -6,7 +6,8 @@
 //! other things too only arrangements that take turns can be compared. Medians of all rounds are
 //! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
 //! `-- forwarding`, `-- memory` or `-- keep-alive` runs that part only; the last has the daemon with
-//! and without what keeps agents alive while their server cannot be asked.
+//! and without what keeps agents alive: what that costs a request, and an event of a stream that is
+//! followed in case it breaks.
 
 #![expect(clippy::print_stdout, reason = "a table is the result")]
 
@@ -15,12 +16,14 @@ mod memory;
 mod parts;
 #[path = "../../tests/it/support/records.rs"]
 mod records;
+mod streams;
 mod wire;
 
 use std::time::Duration;
 
-use load::{Round, Target};
+use load::{Ask, Round, Target};
 use parts::{AGENTS, Daemon, Nginx, Upstream};
+use streams::EVENTS;
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
 const ROUNDS: usize = 9;
@@ -55,7 +58,9 @@ fn main() {
         memory::report(&upstream, &targets);
     }
     if is_wanted("keep-alive") {
-        compare_alike(&[daemon.without_keep_alive(), daemon.target()]);
+        let targets = [daemon.without_keep_alive(), daemon.target()];
+        compare_alike(&targets, Ask::Call);
+        compare_alike(&targets, Ask::Stream);
     }
 }
 
@@ -68,10 +73,10 @@ fn is_wanted(part: &str) -> bool {
     named.peek().is_none() || named.any(|name| part.contains(&name))
 }
 
-/// What a healthy request costs more at the second target than at the first.
-fn compare_alike(targets: &[Target; 2]) {
+/// What a healthy request or stream costs more at the second target than at the first.
+fn compare_alike(targets: &[Target; 2], ask: Ask) {
     for connections in CONNECTIONS {
-        let figures = measure(targets, connections);
+        let figures = measure(targets, connections, ask);
         let [without, with] = &figures[..] else {
             return;
         };
@@ -83,21 +88,29 @@ fn compare_alike(targets: &[Target; 2]) {
         );
         if let (Some(with), Some(without)) = (with.cpu, without.cpu) {
             println!("keep_alive: CPU a request {:+.1} %", percent(with, without));
+            if ask == Ask::Stream {
+                let nanos = 1e3 * (with - without) / f64::from(EVENTS);
+                println!("keep_alive: CPU an event {nanos:+.0} ns");
+            }
         }
     }
 }
 
 /// Lets the targets take turns, every round beginning with another one, and prints the medians.
-fn measure(targets: &[Target], connections: usize) -> Vec<Figures> {
+fn measure(targets: &[Target], connections: usize, ask: Ask) -> Vec<Figures> {
     let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for turn in 0..ROUNDS {
         for offset in 0..targets.len() {
             let at = (turn + offset) % targets.len();
-            rounds[at].push(load::run(&targets[at], connections, LENGTH));
+            rounds[at].push(load::run(&targets[at], connections, LENGTH, ask));
         }
     }
     let figures: Vec<_> = rounds.iter().map(|rounds| Figures::of(rounds)).collect();
-    println!("\n{connections} connections, medians of {ROUNDS} rounds of {LENGTH:?}");
+    let what = match ask {
+        Ask::Call => String::new(),
+        Ask::Stream => format!(", each answered with a stream of {EVENTS} events"),
+    };
+    println!("\n{connections} connections, medians of {ROUNDS} rounds of {LENGTH:?}{what}");
     println!(
         "{:<16}{:>12}{:>10}{:>10}{:>16}",
         "", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"
@@ -116,7 +129,7 @@ fn measure(targets: &[Target], connections: usize) -> Vec<Figures> {
 
 /// The targets beside the first one.
 fn compare(targets: &[Target], connections: usize) {
-    let figures = measure(targets, connections);
+    let figures = measure(targets, connections, Ask::Call);
     let [direct, ours, rest @ ..] = &figures[..] else {
         return;
     };

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use super::load::Target;
-use super::{records, wire};
+use super::{records, streams, wire};
 
 /// Set for the process that is to be the upstream: it runs this very program.
 pub(crate) const ROLE: &str = "DOORWARD_BENCH_UPSTREAM";
@@ -154,9 +154,10 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     );
     let proof = format!("Bearer {}", bearer());
     let answer = of("200 OK", ANSWER);
+    let streamed = streams::answer();
     let mut buffer = Vec::with_capacity(4096);
     while let Some(head) = wire::read(&mut stream, &mut buffer).await? {
-        let head = &buffer[..head.length];
+        let (head, body) = buffer.split_at(head.length);
         if head.starts_with(b"POST /token ") {
             stream.write_all(of("200 OK", &tokens).as_bytes()).await?;
         } else if wire::field(head, "authorization") != Some(&proof) {
@@ -170,6 +171,8 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 event.len()
             );
             stream.write_all(stream_head.as_bytes()).await?;
+        } else if body == streams::CALL.as_bytes() {
+            stream.write_all(&streamed).await?;
         } else {
             stream.write_all(answer.as_bytes()).await?;
         }

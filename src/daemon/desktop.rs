@@ -1,6 +1,9 @@
 //! Notices on the desktop of whoever runs the daemon: on Linux by the session bus (Desktop
 //! Notifications Specification 1.2), on macOS by `osascript`.
 
+#[cfg(any(target_os = "macos", test))]
+mod script;
+
 /// A notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
@@ -18,6 +21,9 @@ pub(super) enum NotShown {
     #[cfg(target_os = "macos")]
     #[error("osascript: {0}")]
     Script(#[from] std::io::Error),
+    #[cfg(target_os = "linux")]
+    #[error("it was given up")]
+    GivenUp(#[from] tokio::task::JoinError),
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     #[error("there is no way to show one on this system")]
     NoWay,
@@ -36,9 +42,14 @@ pub(super) fn is_there() -> bool {
     cfg!(target_os = "macos")
 }
 
-/// Shows a notice. Blocks for five seconds at most.
+/// Shows a notice. Takes five seconds at most.
 #[cfg(target_os = "linux")]
-pub(super) fn show(notice: &Notice) -> Result<(), NotShown> {
+pub(super) async fn show(notice: Notice) -> Result<(), NotShown> {
+    tokio::task::spawn_blocking(move || notify(&notice)).await?
+}
+
+#[cfg(target_os = "linux")]
+fn notify(notice: &Notice) -> Result<(), NotShown> {
     use std::collections::HashMap;
     use std::time::Duration;
 
@@ -68,28 +79,14 @@ pub(super) fn show(notice: &Notice) -> Result<(), NotShown> {
     Ok(())
 }
 
-/// Shows a notice.
+/// Shows a notice. Takes five seconds at most.
 #[cfg(target_os = "macos")]
-pub(super) fn show(notice: &Notice) -> Result<(), NotShown> {
-    const SCRIPT: &str = "on run argv\n\
-         display notification (item 2 of argv) with title (item 1 of argv)\n\
-         end run";
-    // Arguments, so that no text is taken for a part of the script.
-    let status = std::process::Command::new("/usr/bin/osascript")
-        .args(["-e", SCRIPT, &notice.title, &notice.text])
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(std::io::Error::other(status.to_string()).into())
-    }
+pub(super) async fn show(notice: Notice) -> Result<(), NotShown> {
+    Ok(script::show(script::PROGRAM.as_ref(), &notice).await?)
 }
 
 /// Shows no notice.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(super) fn show(_: &Notice) -> Result<(), NotShown> {
+pub(super) async fn show(_: Notice) -> Result<(), NotShown> {
     Err(NotShown::NoWay)
 }

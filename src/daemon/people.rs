@@ -22,9 +22,8 @@ pub(super) async fn call(directory: Directory) {
         }
         let asking = directory.sign_in_link(&ring.account);
         let link = tokio::time::timeout(LINK, asking).await.ok().flatten();
-        let notice = notice(&ring, link.as_deref());
-        let shown = tokio::task::spawn_blocking(move || desktop::show(&notice)).await;
-        if let Ok(Err(error)) = shown {
+        let shown = desktop::show(notice(&ring, link.as_deref())).await;
+        if let Err(error) = shown {
             debug!(account = %ring.account, %error, "no notice was shown");
         }
     }

@@ -14,6 +14,9 @@ import { situations } from './situations.mjs';
 
 const PAGE = fileURLToPath(new URL('../../../docs/agents.md', import.meta.url));
 const PATIENCE = 240_000;
+/** The columns of what must not happen. */
+const PROBES = 'OAuth probes';
+const BROWSERS = 'browsers opened';
 
 const { values: options, positionals: [doorward, ...asked] } = parseArgs({
   allowPositionals: true,
@@ -83,9 +86,19 @@ function judge(name, situation, seen) {
   const answered = seen.probes.filter(({ status }) => status !== 404);
   if (answered.length) wrong.push(`probes were answered: ${JSON.stringify(answered)}`);
   if (seen.opened.length) wrong.push(`a browser was opened: ${seen.opened}`);
-  const probes = seen.probes.length ? `; ${seen.probes.length} probes, all 404` : '';
   const why = limit && !wrong.length ? ` (${limit.because})` : '';
-  return { wrong, cell: `${counted(told).join(', ')}${why}${probes}` };
+  return { wrong, cell: `${counted(told).join(', ')}${why}` };
+}
+
+/** What a row says of all requests that looked for OAuth, and of the browsers of the machine. */
+function intrusions(all) {
+  const probes = all.flatMap(({ probes }) => probes);
+  const others = probes.filter(({ status }) => status !== 404);
+  const opened = all.flatMap(({ opened }) => opened);
+  return {
+    [PROBES]: probes.length ? `${probes.length}, ${others.length ? 'FAILED' : 'all 404'}` : 'none',
+    [BROWSERS]: opened.length ? `FAILED (${opened.length})` : 'none',
+  };
 }
 
 /** The same in a row is told once. */
@@ -99,7 +112,7 @@ function counted(told) {
 }
 
 function table(rows) {
-  const names = options.only;
+  const names = [...options.only, PROBES, BROWSERS];
   const head = ['program', 'by', ...names];
   return [head, head.map(() => '---'), ...rows.map((row) => [row.program, row.by, ...names.map((name) => row[name])])]
     .map((cells) => `| ${cells.join(' | ')} |`).join('\n');
@@ -109,6 +122,7 @@ async function main() {
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, () => { endAll(); process.exit(1); });
   }
+  const began = Date.now();
   const rows = [];
   let failed = false;
   for (const name of asked.length ? asked : Object.keys(programs)) {
@@ -120,12 +134,14 @@ async function main() {
     const shown = `${name} ${version(path, { PATH: process.env.PATH, HOME: process.env.HOME })}`;
     for (const by of options.by) {
       const row = { program: shown, by };
+      const all = [];
       for (const about of options.only) {
         const situation = situations[about];
         const it = await world(doorward, situation.settings);
         try {
           await situation.begin(it);
           const seen = await watch(it, name, path, by, situation);
+          all.push(seen);
           const { wrong, cell } = judge(name, situation, seen);
           row[about] = wrong.length ? `FAILED (${cell})` : cell;
           failed ||= wrong.length > 0;
@@ -139,15 +155,18 @@ async function main() {
           await it.close();
         }
       }
+      Object.assign(row, intrusions(all));
       rows.push(row);
     }
   }
-  console.log(table(rows));
+  const minutes = Math.ceil((Date.now() - began) / 60_000);
+  const run = `One run of ${minutes} minutes, ended on ${new Date().toISOString().slice(0, 10)}.`;
+  console.log(`${run}\n\n${table(rows)}`);
   if (options.table) {
     const marks = ['<!-- alive -->', '<!-- /alive -->'];
     const [before, rest] = readFileSync(PAGE, 'utf8').split(marks[0]);
     const after = rest.split(marks[1])[1];
-    writeFileSync(PAGE, `${before}${marks[0]}\n${table(rows)}\n${marks[1]}${after}`);
+    writeFileSync(PAGE, `${before}${marks[0]}\n${run}\n\n${table(rows)}\n${marks[1]}${after}`);
   }
   await wait(0);
   endAll();

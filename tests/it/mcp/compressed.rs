@@ -50,6 +50,30 @@ fn pain_44_a_compressed_list_is_remembered_and_passed_on_as_it_is() {
 }
 
 #[test]
+fn pain_44_a_list_is_remembered_whatever_it_was_compressed_with() {
+    // `TOOLS` answered with no tools, by the brotli of Node.js.
+    const BROTLI: [u8; 52] = [
+        139, 23, 128, 123, 34, 106, 115, 111, 110, 114, 112, 99, 34, 58, 34, 50, 46, 48, 34, 44,
+        34, 105, 100, 34, 58, 34, 116, 34, 44, 34, 114, 101, 115, 117, 108, 116, 34, 58, 123, 34,
+        116, 111, 111, 108, 115, 34, 58, 91, 93, 125, 125, 3,
+    ];
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: br\r\n";
+    let head = format!("{head}content-length: {}\r\n\r\n", BROTLI.len());
+    let reply = [head.as_bytes(), &BROTLI].concat();
+    let up = Upstream::answering(move |_| reply.clone());
+    let agent = Agent::before(up.url("/mcp"));
+    let told = agent.ask("POST", "/u/up", "accept-encoding: br, zstd\r\n", TOOLS);
+    assert_eq!(told.body, BROTLI);
+    assert_eq!(told.all("content-encoding"), ["br"]);
+    let gone = |_: &_, _| Err(CredentialError::LoginRequired(LoginReason::Never));
+    agent.source.behave(gone);
+    agent.slot("up").retract();
+    let again = agent.post(TOOLS);
+    assert_eq!(again.json()["result"]["tools"], json!([]));
+    assert_eq!(again.field("content-encoding"), None);
+}
+
+#[test]
 fn pain_13_a_loss_that_is_told_in_compressed_words_is_understood() {
     let scene = Scene::set();
     let words = LOST.replace("Session not found", "No valid session ID provided");

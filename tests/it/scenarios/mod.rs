@@ -12,6 +12,7 @@ mod outage;
 mod rejection;
 mod resumed;
 mod rust_sdk;
+mod stateless;
 
 use serde_json::Value;
 
