@@ -105,6 +105,25 @@ impl Message {
         self.method.as_deref() == Some(method)
     }
 
+    /// The id of the request that it cancels, as it was written.
+    pub(super) fn cancelled(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Cancelled<'m> {
+            #[serde(borrow)]
+            params: Of<'m>,
+        }
+        #[derive(Deserialize)]
+        struct Of<'m> {
+            #[serde(borrow, rename = "requestId")]
+            id: &'m RawValue,
+        }
+        if !self.is("notifications/cancelled") {
+            return None;
+        }
+        let read: Cancelled = serde_json::from_slice(&self.bytes).ok()?;
+        Some(read.params.id.get().to_owned())
+    }
+
     /// Whether it may be sent again when nobody knows what became of it: it only reads.
     pub(super) fn may_repeat(&self) -> bool {
         let Some(method) = &self.method else {

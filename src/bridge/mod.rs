@@ -5,6 +5,7 @@ mod events;
 mod link;
 mod message;
 mod streams;
+mod subscription;
 mod talk;
 mod wire;
 
@@ -25,6 +26,7 @@ use crate::model::invocation::Invocation;
 
 use link::Link;
 use message::{Message, not_understood};
+use subscription::Running;
 use talk::{LONGEST, Talk};
 
 /// How long requests that run at the end of the input are waited for.
@@ -160,6 +162,7 @@ async fn read(mut lines: Lines<impl AsyncBufRead + Unpin>, queue: Sender<Line>) 
 async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
     let mut running = JoinSet::new();
     let mut listening = JoinSet::new();
+    let mut cancellable = Running::default();
     while let Some(line) = queued.recv().await {
         // Finished ones are not kept.
         while running.try_join_next().is_some() {}
@@ -184,7 +187,11 @@ async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
         let ready = message.is("notifications/initialized");
         if message.wants_answer() && !message.is("initialize") {
             let talk = Rc::clone(&talk);
-            running.spawn_local(async move { talk.carry(message).await });
+            let carried = message.clone();
+            let abort = running.spawn_local(async move { talk.carry(carried).await });
+            cancellable.note(&message, abort);
+        } else if cancellable.cancel(&message) {
+            // Its server notices by the end of the connection.
         } else {
             talk.carry(message).await;
         }
@@ -193,6 +200,7 @@ async fn work(talk: Rc<Talk>, mut queued: Receiver<Line>) {
             listening.spawn_local(async move { talk.listen().await });
         }
     }
+    cancellable.leave();
     while running.join_next().await.is_some() {}
 }
 

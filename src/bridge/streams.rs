@@ -14,6 +14,7 @@ use super::link::Sent;
 use super::message::{Message, one_line};
 use super::talk::{End, LONGEST, PAUSES, Talk};
 use crate::model::catalogue::{Code, Problem};
+use crate::model::mcp::standin::is_acknowledgement;
 
 /// How often a stream is taken up again without anything new on it.
 const RESUMPTIONS: u32 = 5;
@@ -93,7 +94,7 @@ impl Talk {
                 if answers && heard.is_hello() {
                     self.note_revision(&line);
                 }
-                if !matches!(heard, Heard::Repeated(_)) {
+                if !heard.is_known(&line) {
                     self.tell(line).await;
                 }
                 if answers {
@@ -161,6 +162,8 @@ pub(super) enum Heard<'m> {
     Answer(&'m Message),
     /// The same, which the agent has had already.
     Repeated(&'m Message),
+    /// The answer to this request, whose acknowledgement the agent has had already.
+    Renewed(&'m Message),
     /// Whatever comes.
     Anything,
 }
@@ -168,15 +171,26 @@ pub(super) enum Heard<'m> {
 impl Heard<'_> {
     fn is_answered_by(self, line: &[u8]) -> bool {
         match self {
-            Self::Answer(message) | Self::Repeated(message) => message.is_answered_by(line),
+            Self::Answer(message) | Self::Repeated(message) | Self::Renewed(message) => {
+                message.is_answered_by(line)
+            }
             Self::Anything => false,
+        }
+    }
+
+    /// Whether the agent knows it already.
+    fn is_known(self, line: &[u8]) -> bool {
+        match self {
+            Self::Repeated(_) => true,
+            Self::Renewed(_) => is_acknowledgement(line),
+            Self::Answer(_) | Self::Anything => false,
         }
     }
 
     fn is_hello(self) -> bool {
         match self {
             Self::Answer(message) | Self::Repeated(message) => message.is("initialize"),
-            Self::Anything => false,
+            Self::Renewed(_) | Self::Anything => false,
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::link::{Link, Place, SESSION, Sent};
 use super::message::{Message, one_line};
 use super::streams::{Course, Heard, is_events};
+use super::subscription;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::standin as stub;
 
@@ -23,7 +24,7 @@ use crate::model::mcp::standin as stub;
 pub(super) const PAUSES: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a message waits for a daemon that is away.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a handshake does: the shortest patience that agents have with one is ten seconds.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest message.
@@ -100,6 +101,9 @@ impl Talk {
             // It was listed by us, and asked for before the agent saw the real list.
             let over = stub::over(self.link.upstream());
             return self.tell_result(&message, &over).await;
+        }
+        if subscription::is_wish(&message) {
+            return self.subscribe(&message).await;
         }
         let problem = match self.through(&message).await {
             Ok(End::Answered) => return,
@@ -241,7 +245,7 @@ impl Talk {
 
     /// Whether a request was refused because `session` was unused for too long, and another one
     /// takes its place.
-    fn has_lapsed(&self, refusal: Option<&Bytes>, session: Option<String>) -> bool {
+    pub(super) fn has_lapsed(&self, refusal: Option<&Bytes>, session: Option<String>) -> bool {
         let said = refusal.map(|line| serde_json::from_slice::<Value>(line));
         let said = said.and_then(Result::ok).unwrap_or_default();
         let data = &said["error"]["data"];
@@ -254,7 +258,7 @@ impl Talk {
     }
 
     /// Brings the answer to the agent; an error: it did not come.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         message: &Message,
         place: &Place,

@@ -42,6 +42,13 @@ impl Tally {
     }
 }
 
+impl Flight {
+    /// Counts another one on the same thread.
+    pub(super) fn another(&self) -> Self {
+        self.0.begin()
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         let left = self.0.running.get() - 1;

@@ -1,5 +1,5 @@
 // A protected MCP server: a guard that checks bearer tokens, in front of the real
-// @modelcontextprotocol/server-everything.
+// @modelcontextprotocol/server-everything, or of one without sessions (stateless_server.mjs).
 //
 //   node resource_server.mjs '{"issuer": "http://…", "check": "http://…"}'
 //
@@ -23,6 +23,7 @@ const DEFAULTS = {
   issuer: null, // in authorization_servers of the metadata; a list is taken as it is
   check: null,
   backend: null, // an MCP endpoint that runs already, instead of a child of our own
+  stateless: false, // the server behind is one of 2026-07-28
   notification_ms: 200,
   // The rest is `mode`.
   metadata: 'header', // "header": named in the challenge and at the well-known path,
@@ -42,7 +43,7 @@ const DEFAULTS = {
 const mode = configuration(DEFAULTS);
 const counts = new Counts([
   'requests', 'post', 'get', 'delete', 'other', 'status_401', 'answered', 'metadata_requests',
-  'tools_call', 'sessions', 'streams_open', 'faults_injected', 'held', 'refused_missing',
+  'tools_call', 'sessions', 'streams_open', 'answers_open', 'faults_injected', 'held', 'refused_missing',
   'refused_unknown', 'refused_expired', 'refused_superseded', 'refused_revoked',
   'refused_audience', 'refused_fault', 'refused_nonce', 'refused_bound', 'refused_proof',
 ]);
@@ -67,19 +68,18 @@ const pairs = (raw) => raw
   .flatMap((name, index) => (index % 2 === 0 ? [[name, raw[index + 1]]] : []));
 
 /** Starts the MCP server; resolves to its endpoint. */
-function startEverything() {
-  const main = new URL(
-    './node_modules/@modelcontextprotocol/server-everything/dist/index.js',
-    import.meta.url,
-  );
-  child = fork(main, ['streamableHttp'], {
-    execArgv: ['--import', new URL('./lib/loopback_only.mjs', import.meta.url).href],
+function startServer() {
+  const everything = './node_modules/@modelcontextprotocol/server-everything/dist/index.js';
+  const main = new URL(mode.stateless ? './stateless_server.mjs' : everything, import.meta.url);
+  const alone = new URL('./lib/loopback_only.mjs', import.meta.url).href;
+  child = fork(main, mode.stateless ? [] : ['streamableHttp'], {
+    execArgv: mode.stateless ? [] : ['--import', alone],
     env: { ...process.env, NOTIFICATION_MS: String(mode.notification_ms) },
     stdio: ['ignore', 'ignore', process.env.PARTS_VERBOSE ? 'inherit' : 'ignore', 'ipc'],
   });
   return new Promise((resolve, reject) => {
     child.once('message', ({ port }) => resolve(`http://127.0.0.1:${port}/mcp`));
-    child.once('exit', (code) => reject(new Error(`server-everything ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`the server behind ended with ${code}`)));
   });
 }
 
@@ -176,7 +176,11 @@ function forward(req, res, body, backend, entry, fault) {
     }
     if (req.method === 'POST' && /event-stream/.test(answer.headers['content-type'] ?? '')) {
       answers.add(res);
-      res.on('close', () => answers.delete(res));
+      counts.add('answers_open');
+      res.on('close', () => {
+        answers.delete(res);
+        counts.add('answers_open', -1);
+      });
     }
     if (fault?.kind === 'drop_midway') {
       answer.once('data', (chunk) => {
@@ -277,7 +281,7 @@ function metadataFacts(url) {
 }
 
 async function main() {
-  const backend = mode.backend ?? await startEverything();
+  const backend = mode.backend ?? await startServer();
   const server = http.createServer();
   const seen = mode.wiretap ? wiretap(server) : undefined;
   const origin = await listen(server, mode.port);
@@ -307,7 +311,7 @@ async function main() {
     log,
     faults,
     gate,
-    lasting: ['held', 'streams_open'],
+    lasting: ['held', 'streams_open', 'answers_open'],
     routes: {
       'GET /tools': () => {
         const tools = {};
@@ -327,6 +331,7 @@ async function main() {
         for (const res of open) res.socket?.destroy();
         return { cut: open.length };
       },
+      'POST /another-tool': (body) => { child.send(body); return {}; },
       'POST /write-streams': (body) => {
         for (const res of streams) res.write(body.text);
         return { written: streams.size };

@@ -4,12 +4,15 @@
 //   DOORWARD_SESSION=… node ts_client.mjs URL [--calls N] [--parallel N] [--notifications N]
 //                                             [--timeout SECONDS] [--interactive] [--sse]
 //                                             [--sdk 1|2] [--mode legacy|auto]
+//                                             [--listen] [--person CONTROL]
 //   node ts_client.mjs --stdio '["PROGRAM", "ARGUMENT"…]' …
 //
 // Connects, lists the tools, calls `echo` N times, and can wait for N notifications on the event
 // stream. Prints one JSON line and exits with 0 or 1. With --interactive it then obeys lines on
 // standard input (`call [N]`, `list`, `notifications N`), answers each with one JSON line, and
-// prints the result when the input ends.
+// prints the result when the input ends. With --listen it lists the tools again by itself whenever it
+// hears that they have changed, and `tools N` waits until there are so many. With --person it says that
+// it can open links, and follows the one of a sign-in; CONTROL is that of authorization_server.mjs.
 
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -26,6 +29,8 @@ const { values: options, positionals: [url] } = parseArgs({
     sse: { type: 'boolean', default: false },
     sdk: { type: 'string', default: '1' },
     mode: { type: 'string', default: 'legacy' },
+    listen: { type: 'boolean', default: false },
+    person: { type: 'string' },
   },
 });
 
@@ -107,6 +112,30 @@ async function list(client) {
   result.tools = (await client.listTools()).tools.map(({ name }) => name);
 }
 
+/** Lists that the SDK asks for by itself. */
+const changed = (error, tools) => {
+  if (error) note('changed', error);
+  else result.tools = tools.map(({ name }) => name);
+  wake();
+};
+
+let wake = () => {};
+async function tools(count) {
+  while (result.tools.length !== count) await new Promise((resolve) => { wake = resolve; });
+}
+
+/** Opens the link of a sign-in, as a person would whose browser is four requests. */
+async function opened({ params }) {
+  const page = await fetch(params.url, { redirect: 'manual' });
+  const cookie = page.headers.get('set-cookie').split(';')[0];
+  const walked = await fetch(`${options.person}/sign-in`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ url: page.headers.get('location'), deliver: false }),
+  });
+  await fetch((await walked.json()).location, { headers: { cookie } });
+  return { action: 'accept' };
+}
+
 async function obey(client) {
   let notifying = false;
   for await (const line of createInterface({ input: process.stdin })) {
@@ -114,6 +143,7 @@ async function obey(client) {
     const [before, failures] = [result.calls, result.errors.length];
     if (word === 'call') await calls(client, Number(count), Number(options.parallel));
     else if (word === 'list') await attempt('list', () => list(client));
+    else if (word === 'tools') await tools(Number(count));
     else if (word === 'notifications') {
       if (!notifying) await attempt('notifications', () => startNotifications(client));
       notifying = true;
@@ -135,8 +165,13 @@ function finish() {
 
 const client = new Client(
   { name: 'parts-typescript', version: '1.0.0' },
-  { versionNegotiation: { mode: options.mode } },
+  {
+    versionNegotiation: { mode: options.mode },
+    capabilities: options.person ? { elicitation: { url: {} } } : {},
+    ...(options.listen ? { listChanged: { tools: { onChanged: changed } } } : {}),
+  },
 );
+if (options.person && options.sdk === '2') client.setRequestHandler('elicitation/create', opened);
 client.onerror = () => {};
 client.setNotificationHandler(logged, () => {
   result.notifications += 1;
@@ -169,8 +204,8 @@ if (connected) {
 }
 if (options.interactive) {
   print({
-    connected: connected === true, tools: result.tools.length, calls: result.calls,
-    errors: result.errors,
+    connected: connected === true, revision: client.getNegotiatedProtocolVersion?.() ?? null,
+    tools: result.tools.length, calls: result.calls, errors: result.errors,
   });
   await obey(client);
 }

@@ -49,6 +49,20 @@ impl Call {
         self.session.as_ref().map(|session| session.id())
     }
 
+    /// The same for one more answer to it. It is this one that keeps its session in use.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            target: self.target.clone(),
+            session: self.session.clone(),
+            open: None,
+            max_body: self.max_body,
+            turn_within: self.turn_within,
+            flight: self.flight.another(),
+            id: self.id,
+        }
+    }
+
     /// It has waited for a credential, and so have others: all of them go on at once, and none is
     /// refused for the others before it could have been its turn.
     pub(super) fn has_waited(&mut self) {

@@ -83,6 +83,9 @@ pub(super) async fn forward(
         Ok(answered) if legacy::begins(request, &call, &answered.response) => {
             Box::pin(legacy::open(worker, request, call, answered)).await
         }
+        Ok(answered) if standin::is_subscription(&call, &body, &answered) => {
+            standin::subscribed(worker, request, call, body, answered)
+        }
         Ok(answered) => {
             let tap = Tap::of(worker, &call, question, &answered.response);
             answer(worker, request, call, answered, tap)
@@ -244,7 +247,7 @@ pub(super) async fn exchange(
         }
         let known = named.as_ref();
         mcp::note(worker, request, call, known, &proof, body, &mut response);
-        let stream = stretch::is_followed(request, &response)
+        let stream = stretch::is_followed(request, call, &response)
             .then(|| followed(worker, request, call, body, named, &proof))
             .flatten();
         return Ok(Answered {

@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::super::respond::{self, RequestId};
-use super::super::routes::RouteEntry;
+use super::super::routes::{KeepAlive, RouteEntry};
 use super::admit::Call;
 use super::answer::is_event_stream;
 use super::heard::Heard;
@@ -44,9 +44,14 @@ struct Awaited {
 }
 
 /// Whether what a request is answered with is a stream that is worth following.
-pub(super) fn is_followed(request: &HttpRequest, response: &Response<ResponseBody>) -> bool {
+pub(super) fn is_followed(
+    request: &HttpRequest,
+    call: &Call,
+    response: &Response<ResponseBody>,
+) -> bool {
     // What has a length cannot be more than that.
     *request.method() != Method::DELETE
+        && call.route.spec.keep_alive == KeepAlive::Auto
         && response.status() == StatusCode::OK
         && response.body().length().is_none()
         && is_event_stream(response.headers())

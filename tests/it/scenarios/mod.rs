@@ -11,6 +11,7 @@ mod outage;
 mod rejection;
 mod resumed;
 mod rust_sdk;
+mod stateless;
 
 use serde_json::Value;
 

@@ -8,6 +8,12 @@ use super::parts::{Daemon, Part};
 pub(crate) fn signed_out() -> (Part, Part, Daemon) {
     let authority = Part::authorization_server(&json!({}));
     let upstream = Part::resource_server(&authority);
+    let daemon = before(&upstream);
+    (authority, upstream, daemon)
+}
+
+/// A daemon before `upstream`, which holds no call.
+pub(crate) fn before(upstream: &Part) -> Daemon {
     let mut daemon = Daemon::start();
     let (code, added) = daemon.run(&["upstream", "add", "ev", &upstream.url]);
     assert_eq!(code, 0, "{added}");
@@ -15,7 +21,7 @@ pub(crate) fn signed_out() -> (Part, Part, Daemon) {
     let config = std::fs::read_to_string(&path).expect("text");
     std::fs::write(&path, config + "\n[login]\nhold = \"0s\"\n").expect("a file");
     restart(&mut daemon);
-    (authority, upstream, daemon)
+    daemon
 }
 
 /// A restart as a person makes it.

@@ -61,6 +61,14 @@ impl Part {
         Self::start("resource_server.mjs", &config)
     }
 
+    /// One of the revision without sessions, at this port; 0 for any.
+    pub(crate) fn stateless_server(authority: &Part, port: u16) -> Self {
+        let config = json!({
+            "issuer": authority.url, "check": authority.control, "stateless": true, "port": port,
+        });
+        Self::start("resource_server.mjs", &config)
+    }
+
     /// One that keeps every byte that it is sent.
     pub(crate) fn tapped_server(authority: &Part) -> Self {
         let config = json!({

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::parts::Daemon;
 
@@ -13,6 +13,8 @@ pub(crate) struct Sdk {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    /// The revision that was agreed on; null for a client that does not tell.
+    pub(crate) revision: Value,
 }
 
 impl Sdk {
@@ -61,6 +63,29 @@ impl Sdk {
         ]
     }
 
+    /// The TypeScript SDK v2 in the revision without sessions, with these arguments besides: over
+    /// HTTP, and over a pipe. Its server has to be known to speak that.
+    pub(crate) fn stateless(daemon: &Daemon, more: &[&str]) -> [Self; 2] {
+        let both = Self::both(daemon, &[&["--sdk", "2", "--mode", "auto"], more].concat());
+        for sdk in &both {
+            assert_eq!(sdk.revision, "2026-07-28");
+        }
+        both
+    }
+
+    /// The TypeScript SDK with these arguments: over HTTP, and over a pipe.
+    pub(crate) fn both(daemon: &Daemon, way: &[&str]) -> [Self; 2] {
+        let state = daemon.state();
+        let words = ["--state-dir", state.to_str().expect("text"), "bridge", "ev"];
+        let command = json!([&[env!("CARGO_BIN_EXE_doorward")][..], &words].concat()).to_string();
+        let idle = ["--calls", "0", "--timeout", "200"];
+        [&[][..], &["--stdio", &command]].map(|pipe| {
+            let credential = daemon.mint("sdk").1;
+            let more = [&idle[..], way, pipe].concat();
+            Self::start(daemon, &credential, "node".into(), "ts_client.mjs", &more)
+        })
+    }
+
     fn parts() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts")
     }
@@ -87,9 +112,11 @@ impl Sdk {
             child,
             stdin,
             stdout,
+            revision: Value::Null,
         };
-        let connected = sdk.line();
+        let mut connected = sdk.line();
         assert_eq!(connected["connected"], true, "{connected}");
+        sdk.revision = connected["revision"].take();
         sdk
     }
 

@@ -10,9 +10,9 @@ mod wanted;
 
 pub use answers::{Answers, LONGEST_KEPT, Question, Topic, result_of};
 pub use elicit::{Elicitation, can_ask, completion, without_answer};
-pub use listen::Listening;
+pub use listen::{Listening, is_acknowledgement};
 pub use stub::{ANNOUNCEMENTS, TOOL, over, result, unsigned};
-pub use wanted::{List, Wanted, Wants};
+pub use wanted::{LISTEN, List, Wanted, Wants};
 
 use wanted::revision_of;
 

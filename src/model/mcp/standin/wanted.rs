@@ -9,6 +9,9 @@ use super::TOOL;
 /// Where the stateless revisions name the revision of a request (2026-07-28, basic).
 const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// The request by which an agent of a stateless revision listens (2026-07-28, basic).
+pub const LISTEN: &str = "subscriptions/listen";
+
 /// The revision that these parameters name.
 pub(super) fn revision_of(params: &Value) -> Option<&str> {
     params["_meta"][REVISION].as_str()
@@ -161,7 +164,7 @@ fn wanted(method: &str, params: &Value) -> Wanted {
         "tools/call" if params["name"] == TOOL => Wanted::SignIn,
         "tools/call" => Wanted::Call,
         "resources/read" | "prompts/get" => Wanted::Fetch,
-        "subscriptions/listen" => Wanted::Listen,
+        LISTEN => Wanted::Listen,
         _ => Wanted::Other,
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::super::respond;
 use super::super::routes::{RouteEntry, SignInTold};
 use super::admit::Call;
+use super::answer::Answered;
 use super::mcp::{ASKED, Named};
 use super::message::Asked;
 use super::replay::Outbound;
@@ -24,6 +25,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::mcp::standin::{self, Absence, Part, Standing, Wanted, Wants, part};
 use crate::transport::ResponseBody;
 
+mod doubled;
 mod hold;
 mod listen;
 mod memory;
@@ -133,6 +135,38 @@ pub(super) fn is_outage(call: &Call, response: &Response<ResponseBody>) -> bool 
     let status = response.status();
     call.route.spec.keeps_alive()
         && (status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// Whether an answer is the stream of a subscription.
+pub(super) fn is_subscription(call: &Call, body: &Outbound, answered: &Answered) -> bool {
+    // Most are no streams, and of the others most are none, without what was asked being read.
+    answered.stream.is_some()
+        && call.route.spec.keeps_alive()
+        && memchr::memmem::find(body.bytes(), standin::LISTEN.as_bytes()).is_some()
+        && wish(body.bytes()).is_some()
+}
+
+fn wish(body: &[u8]) -> Option<Wants> {
+    let one = Wants::of(serde_json::from_slice(body).ok()?)?;
+    (one.wanted == Wanted::Listen && one.stateless().is_some()).then_some(one)
+}
+
+/// Follows such an answer.
+pub(super) fn subscribed(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    call: Call,
+    body: Outbound,
+    answered: Answered,
+) -> HttpResponse {
+    match wish(body.bytes()) {
+        Some(one) => {
+            let problem = problem(&call, Code::ConnectionLost);
+            let scene = Scene::of(worker, request, call, body, problem);
+            listen::follow(scene, &one, answered)
+        }
+        None => answer::answer(worker, request, call, answered, None),
+    }
 }
 
 /// Answers a request that got such an answer, where that is ours to do; else gives it back.
