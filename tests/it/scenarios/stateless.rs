@@ -239,17 +239,16 @@ fn pain_05_one_sign_in_heals_every_call_that_waits_over_http_and_over_pipes() {
         let mut pipe = (n % 4 == 0).then(|| Pipe::open(&daemon, "ev"));
         let (_, credential) = daemon.mint(&format!("agent {n}"));
         calling.push(std::thread::spawn(move || {
-            let told = match &mut pipe {
-                Some(pipe) => pipe.ask("tools/call", &wish).to_string(),
-                None => {
-                    let call = json!({
-                        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": wish,
-                    });
-                    let bearer = format!("Bearer {credential}");
-                    let fields = [&fields(&bearer, "tools/call")[..], &[("mcp-name", "echo")]];
-                    let url = format!("{}/u/ev", daemon.url);
-                    Exchange::send("POST", &url, &fields.concat(), &call.to_string()).body
-                }
+            let told = if let Some(pipe) = &mut pipe {
+                pipe.ask("tools/call", &wish).to_string()
+            } else {
+                let call = json!({
+                    "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": wish,
+                });
+                let bearer = format!("Bearer {credential}");
+                let fields = [&fields(&bearer, "tools/call")[..], &[("mcp-name", "echo")]];
+                let url = format!("{}/u/ev", daemon.url);
+                Exchange::send("POST", &url, &fields.concat(), &call.to_string()).body
             };
             assert!(told.contains("Echo: x"), "{told}");
             SystemClock.now()
