@@ -42,6 +42,7 @@ mod reload;
 mod restore;
 mod sockets;
 mod stop;
+mod summary;
 mod traces;
 
 use handover::Copies;

@@ -235,7 +235,8 @@ pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
                 }),
                 all: asked.all,
             };
-            ctl::list_sessions(ctl, &arguments).await
+            let outcome = ctl::list_sessions(ctl, &arguments).await;
+            spelled(ctl, outcome, arguments.upstream.as_deref()).await
         }
         CtlCommand::Show(asked) => ctl::show_session(ctl, &asked.id).await,
         CtlCommand::Revoke(asked) => {
@@ -247,8 +248,9 @@ pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
                 idle_s: asked.idle.map(|idle| idle.as_secs()),
                 all: asked.all,
             };
-            let reason = asked.reason;
-            ctl::revoke(ctl, &RevokeArguments { filter, reason }).await
+            let (reason, upstream) = (asked.reason, filter.upstream.clone());
+            let outcome = ctl::revoke(ctl, &RevokeArguments { filter, reason }).await;
+            spelled(ctl, outcome, upstream.as_deref()).await
         }
         CtlCommand::Refresh(asked) => {
             let outcome = ctl::refresh(ctl, &asked.account).await;

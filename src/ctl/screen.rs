@@ -325,6 +325,11 @@ impl Screen {
         }
     }
 
+    /// The lines of a table that is talk, and not data: none of it is shortened.
+    pub fn lines(&self, columns: &[Column], rows: Vec<Vec<String>>) -> Vec<String> {
+        layout(columns, rows, None, self.unicode)
+    }
+
     /// A table; `rows` have as many cells as there are `columns`.
     pub fn table(&self, columns: &[Column], rows: Vec<Vec<String>>) {
         let width = match self.options.format {

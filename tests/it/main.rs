@@ -9,6 +9,7 @@ mod authorities;
 mod bridge;
 mod chaos;
 mod cli;
+mod commands;
 mod conformance;
 mod connect;
 mod crash;

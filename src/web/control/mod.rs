@@ -253,6 +253,11 @@ async fn all_accounts(control: &Control) -> Vec<api::Account> {
 }
 
 async fn status(control: web::Data<Control>) -> HttpResponse {
+    HttpResponse::Ok().json(overview(&control).await)
+}
+
+/// The state of everything.
+pub async fn overview(control: &Control) -> api::Status {
     let deps = control.directory.deps();
     let store = deps.store.status().await;
     let detail = store.detail.clone().or_else(|| store.notice.clone());
@@ -274,12 +279,8 @@ async fn status(control: web::Data<Control>) -> HttpResponse {
         }),
         warnings: control.warnings.to_vec(),
     };
-    let accounts = all_accounts(&control).await;
-    HttpResponse::Ok().json(api::Status::new(
-        daemon,
-        accounts,
-        &sessions::all(&control, false),
-    ))
+    let accounts = all_accounts(control).await;
+    api::Status::new(daemon, accounts, &sessions::all(control, false))
 }
 
 async fn reload(control: web::Data<Control>) -> Answer {
