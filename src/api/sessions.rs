@@ -10,6 +10,9 @@ mod keeping;
 
 pub use keeping::{KeptAlive, Times};
 
+/// The longest label of a session, in characters.
+pub const LONGEST_LABEL: usize = 80;
+
 /// `doorward/sessions/v1`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sessions {

@@ -46,13 +46,13 @@ pub async fn mint(ctl: &Ctl, arguments: &MintArguments) -> Outcome {
         (None, _) => screen.out(&minted.credential),
     }
     let session = &minted.session;
-    screen.say(format!(
-        "session {} · {} · {} · revoke: doorward ctl revoke {}",
-        session.id,
+    let facts = [
+        format!("session {}", session.id),
         session.grant_words(),
         life(session),
-        session.id
-    ));
+        format!("revoke: doorward ctl revoke {}", session.id),
+    ];
+    screen.say(facts.join(screen.dot()));
     Ok(0)
 }
 

@@ -17,7 +17,7 @@ use crate::api::{self, Moment};
 use crate::config::Upstream;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::edition::Edition;
-use crate::model::id::AccountRef;
+use crate::model::id::{AccountRef, UpstreamName};
 use crate::model::time::Timestamp;
 
 mod ending;
@@ -216,19 +216,28 @@ fn named(control: &Control, asked: &str) -> Result<(Arc<Upstream>, AccountRef), 
         .account(asked)
         .map(|(upstream, account)| (Arc::clone(upstream), account));
     found.ok_or_else(|| {
+        let (bare, account) = asked.split_once('@').unwrap_or((asked, "default"));
+        if let Some(upstream) = config.upstream(bare) {
+            let accounts: Vec<_> = upstream.accounts.keys().map(ToString::to_string).collect();
+            let problem = Problem::new(Code::AccountUnknown).with("upstream", bare);
+            let problem = problem.with("account", account);
+            return Refused(problem.with("names", accounts.join(", ")));
+        }
         let names: Vec<_> = config.upstreams.keys().map(ToString::to_string).collect();
-        Refused(
-            Problem::new(Code::UpstreamUnknown)
-                .with("name", asked)
-                .with(
-                    "names",
-                    if names.is_empty() {
-                        "none".into()
-                    } else {
-                        names.join(", ")
-                    },
-                ),
-        )
+        let listed = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let problem = Problem::new(Code::UpstreamUnknown)
+            .with("name", asked)
+            .with("names", listed);
+        Refused(if asked.parse::<UpstreamName>().is_ok() {
+            problem
+        } else {
+            // Nothing can be added under such a name.
+            problem.next_step("doorward upstream list")
+        })
     })
 }
 
