@@ -43,6 +43,7 @@ mod reload;
 mod restore;
 mod sockets;
 mod stop;
+mod summary;
 mod traces;
 
 use handover::Copies;

@@ -10,6 +10,9 @@ mod keeping;
 
 pub use keeping::{KeptAlive, Times};
 
+/// The longest label of a session, in characters.
+pub const LONGEST_LABEL: usize = 80;
+
 /// `doorward/sessions/v1`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sessions {
@@ -98,11 +101,12 @@ impl Session {
 
     /// Whether it may reach `asked`: an upstream, or one account of it.
     pub fn reaches(&self, asked: &str) -> bool {
-        self.grant_all
-            || self.grant.iter().any(|granted| {
-                let full = format!("{}@{}", granted.upstream, granted.account);
-                granted.upstream == asked || full == asked
-            })
+        // A grant of all is listed account by account as well, so that a name that no upstream has
+        // means no session.
+        self.grant.iter().any(|granted| {
+            let full = format!("{}@{}", granted.upstream, granted.account);
+            granted.upstream == asked || full == asked
+        })
     }
 
     /// Whether the credential with this fingerprint opens it.
@@ -302,6 +306,20 @@ pub struct Revoked {
     pub revoked: Vec<String>,
     /// Those that could not be ended, and why.
     pub failed: Vec<RevokeFailure>,
+    /// Those that were over before: nothing was done to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<AlreadyOver>,
+}
+
+/// A session that was over before somebody ended it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlreadyOver {
+    /// Its id.
+    pub id: String,
+    /// When it ended; `null` where that is not written down yet.
+    pub at: Option<Moment>,
+    /// By whom.
+    pub by: Option<EndedBy>,
 }
 
 impl Revoked {
@@ -311,6 +329,7 @@ impl Revoked {
             schema: "doorward/revoked/v1".to_owned(),
             revoked,
             failed,
+            over: Vec::new(),
         }
     }
 }

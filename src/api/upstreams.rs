@@ -85,6 +85,11 @@ pub enum AccountState {
 }
 
 impl AccountState {
+    /// Whether requests go to the upstream now.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Ready | Self::Refreshing | Self::Expiring)
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, asked: RunArgs) -> Outcome {
         });
     }
     if asked.print {
-        return print(context, &asked);
+        return print(context, &asked).await;
     }
     let wrong = asked.bounds.upstreams.first().cloned();
     let fault = match begin(context, asked, outer.as_deref()).await {
@@ -202,11 +202,15 @@ pub(super) fn place(project: Option<&Project>) -> Option<PathBuf> {
     }
 }
 
-/// `run --print`: from the configuration alone, since nothing may be started or minted.
-fn print(context: &Context, asked: &RunArgs) -> Outcome {
+/// `run --print`: from the daemon where one runs, and else from the configuration alone, since
+/// nothing may be started or minted.
+async fn print(context: &Context, asked: &RunArgs) -> Outcome {
     let loaded = config::load(&context.inputs());
     let loaded = loaded.map_err(|error| local::config_fault(context, &error))?;
-    let status: Status = start::stopped(context, &loaded.config);
+    let status: Status = match context.running().await? {
+        Some(status) => status,
+        None => start::stopped(context, &loaded.config),
+    };
     let project = project::here(context)?;
     let accounts = chosen(&loaded.config, &status, asked, project.as_ref())?;
     let (url, socket) = (&status.daemon.base_url, context.ctl.client.socket());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::api::LONGEST_LABEL;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 mod config;
@@ -188,6 +189,17 @@ pub enum Command {
     Version,
     /// See it work without any account: eight sessions, and tokens that live five seconds
     Demo(DemoArgs),
+}
+
+/// What people call something: as long as a table has room for.
+fn label(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        0 => Err("it is empty".to_owned()),
+        count if count > LONGEST_LABEL => Err(format!(
+            "it has {count} characters; {LONGEST_LABEL} are the most"
+        )),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

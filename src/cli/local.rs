@@ -246,7 +246,8 @@ pub(super) fn unknown(config: &Config, name: &str) -> Fault {
         Some(near) => problem
             .next_step(format!("did you mean {near}? doorward upstream list"))
             .into(),
-        None => problem.into(),
+        None if name.parse::<UpstreamName>().is_ok() => problem.into(),
+        None => problem.next_step("doorward upstream list").into(),
     }
 }
 
@@ -254,21 +255,22 @@ pub(super) fn explain(context: &Context, asked: &ExplainArgs) -> Outcome {
     let screen = &context.ctl.screen;
     let Some(text) = &asked.code else {
         if screen.format().is_json() {
-            let all: Vec<_> = Code::ALL.iter().map(|code| document(*code)).collect();
-            screen.json(&all);
+            let items: Vec<_> = Code::possible().map(document).collect();
+            screen.json(&json!({ "schema": "doorward/explanations/v1", "items": items }));
         } else if screen.format() == Format::Name {
-            for code in Code::ALL {
+            for code in Code::possible() {
                 screen.out(code);
             }
         } else {
             let columns = [column("CODE"), column("WHAT").flexible()];
-            let row = |code: &Code| vec![code.to_string(), shown(code.entry().what)];
-            screen.table(&columns, Code::ALL.iter().map(row).collect());
+            let row = |code: Code| vec![code.to_string(), shown(code.entry().what)];
+            screen.table(&columns, Code::possible().map(row).collect());
         }
         return Ok(0);
     };
-    let Ok(code) = text.replace('-', "_").parse::<Code>() else {
-        let near = nearest(text, Code::ALL.iter().map(|code| code.as_str()));
+    let named = text.replace('-', "_").parse::<Code>().ok();
+    let Some(code) = named.filter(|code| !code.is_reserved()) else {
+        let near = nearest(text, Code::possible().map(Code::as_str));
         let fix = match near {
             Some(near) => format!("doorward explain {near}"),
             None => "doorward explain".to_owned(),
@@ -298,6 +300,7 @@ pub(super) fn explain(context: &Context, asked: &ExplainArgs) -> Outcome {
 fn document(code: Code) -> serde_json::Value {
     let entry = code.entry();
     json!({
+        "schema": "doorward/explanation/v1",
         "code": entry.code,
         "number": entry.number,
         "what": entry.what,
@@ -343,17 +346,33 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// What follows the processor in the name of the platform, as Rust calls it.
+const PLATFORM: &str = if cfg!(target_os = "macos") {
+    "apple-darwin"
+} else if cfg!(target_env = "musl") {
+    "unknown-linux-musl"
+} else {
+    "unknown-linux-gnu"
+};
+
+/// Revisions of MCP that are spoken.
+const REVISIONS: [&str; 5] = [
+    "2024-11-05",
+    "2025-03-26",
+    "2025-06-18",
+    "2025-11-25",
+    "2026-07-28",
+];
+
 /// This command's version.
 pub(super) fn version() -> Version {
     Version {
         schema: "doorward/version/v1".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("DOORWARD_COMMIT").map(str::to_owned),
-        target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        target: format!("{}-{PLATFORM}", std::env::consts::ARCH),
         features: Vec::new(),
-        protocol_revisions: ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
-            .map(str::to_owned)
-            .into(),
+        protocol_revisions: REVISIONS.map(str::to_owned).into(),
         daemon: None,
     }
 }

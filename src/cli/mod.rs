@@ -11,6 +11,7 @@ mod inject;
 mod local;
 mod login;
 mod logs;
+mod misread;
 mod project;
 mod run;
 mod secret;

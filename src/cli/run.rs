@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
@@ -12,7 +11,9 @@ use super::arguments::{
     Cli, Command, CtlCommand, Global, LogForm, LogoutArgs, Output, ServeArgs, SessionCommand,
     StateForm, When,
 };
-use super::{agent, bridge, connect, local, login, logs, service, session, start, up, upstream};
+use super::{
+    agent, bridge, connect, local, login, logs, misread, service, session, start, up, upstream,
+};
 use crate::api::{self, Logout, RevokeFilter, SessionState};
 use crate::clock::SystemClock;
 use crate::config::{LogFormat, UpstreamUrl};
@@ -35,20 +36,20 @@ pub(super) struct Context {
 
 /// Runs the command that `arguments` ask for and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let matches = Cli::command().try_get_matches_from(arguments);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = Cli::command().try_get_matches_from(&arguments);
     let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            // A reader that has gone away is no error.
-            let _ = error.print();
-            let asked = matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            );
-            return if asked { 0 } else { 2 };
+            return misread::told(&error, &arguments);
         }
     };
+    if typed(&matches, "output")
+        && let Err(error) = fits(&cli)
+    {
+        return misread::told(&error, &arguments);
+    }
     let screen = Screen::of_process(screen_options(&cli), Arc::new(SystemClock))
         .called(invocation(&cli.global, |flag| typed(&matches, flag)));
     let paths = match paths(&cli.global) {
@@ -82,6 +83,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             fault.exit()
         }
     }
+}
+
+/// Refuses forms of output that a command has not. Only for what was typed: the environment speaks to
+/// every command.
+fn fits(cli: &Cli) -> Result<(), clap::Error> {
+    let mint = matches!(cli.command, Some(Command::Session(SessionCommand::Mint(_))));
+    let why = match cli.global.output {
+        Some(Output::Name) if mint => "a new session has no form `name`: text, env, headers, json",
+        Some(Output::Env | Output::Headers) if !mint => {
+            "`env` and `headers` are forms of session mint"
+        }
+        _ => return Ok(()),
+    };
+    Err(Cli::command().error(clap::error::ErrorKind::ValueValidation, why))
 }
 
 /// Whether a flag stood on the command line: what the environment says holds for the next command
@@ -198,7 +213,11 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
                 upstream: asked.upstream.clone(),
                 check: asked.check,
             };
-            let outcome = start::status(context, &arguments).await;
+            let outcome = if asked.watch {
+                start::watch(context, &arguments).await
+            } else {
+                start::status(context, &arguments).await
+            };
             spelled(ctl, outcome, asked.upstream.as_deref()).await
         }
         Some(Command::Login(asked)) => login::login(context, asked).await,
@@ -235,7 +254,8 @@ pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
                 }),
                 all: asked.all,
             };
-            ctl::list_sessions(ctl, &arguments).await
+            let outcome = ctl::list_sessions(ctl, &arguments).await;
+            spelled(ctl, outcome, arguments.upstream.as_deref()).await
         }
         CtlCommand::Show(asked) => ctl::show_session(ctl, &asked.id).await,
         CtlCommand::Revoke(asked) => {
@@ -247,8 +267,9 @@ pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
                 idle_s: asked.idle.map(|idle| idle.as_secs()),
                 all: asked.all,
             };
-            let reason = asked.reason;
-            ctl::revoke(ctl, &RevokeArguments { filter, reason }).await
+            let (reason, upstream) = (asked.reason, filter.upstream.clone());
+            let outcome = ctl::revoke(ctl, &RevokeArguments { filter, reason }).await;
+            spelled(ctl, outcome, upstream.as_deref()).await
         }
         CtlCommand::Refresh(asked) => {
             let outcome = ctl::refresh(ctl, &asked.account).await;

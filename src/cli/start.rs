@@ -28,6 +28,9 @@ pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon may take to end, beyond finishing what runs.
 const GONE_WITHIN: Duration = Duration::from_mins(1);
 
+/// How often `status --watch` looks.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// `doorward` alone: the status, or how to begin.
 pub(super) async fn overview(context: &Context) -> Outcome {
     let configured = match context.running().await? {
@@ -65,6 +68,23 @@ pub(super) async fn status(context: &Context, arguments: &StatusArguments) -> Ou
             Ok(ctl::print_status(&context.ctl.screen, &status))
         }
         outcome => outcome,
+    }
+}
+
+/// `status --watch`: again and again, until somebody ends it.
+pub(super) async fn watch(context: &Context, arguments: &StatusArguments) -> Outcome {
+    use std::io::{IsTerminal, Write};
+    loop {
+        let mut out = std::io::stdout();
+        if out.is_terminal() {
+            // The cursor to the top, and the screen empty.
+            let _ = out.write_all(b"\x1b[H\x1b[2J");
+        }
+        status(context, arguments).await?;
+        if out.flush().is_err() {
+            return Ok(0);
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -307,6 +327,11 @@ pub(super) async fn down(context: &Context) -> Outcome {
     let screen = &context.ctl.screen;
     let Some(stopping) = stop(context).await? else {
         screen.say("doorward is not running");
+        if screen.format().is_json() {
+            let nothing =
+                serde_json::json!({ "schema": "doorward/stopping/v1", "state": "stopped" });
+            screen.json(&nothing);
+        }
         return Ok(0);
     };
     service::let_go(context).await;

@@ -29,6 +29,8 @@ pub(super) async fn up(context: &Context) -> Outcome {
     let (status, came) = make_sure(context).await?;
     let screen = &context.ctl.screen;
     if screen.format().is_json() {
+        let mut status = status;
+        screen.spell_all(&mut status.upstreams);
         screen.json(&status);
         return Ok(0);
     }

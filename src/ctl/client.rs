@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,11 +16,17 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::Fault;
-use crate::api::Failure;
+use crate::api::{Failure, path};
 use crate::model::catalogue::{Code, Problem};
 
 /// The longest answer.
 const LONGEST: usize = 16 << 20;
+
+/// How long a question is quiet before somebody looks whether the daemon lives.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// What a daemon that lives has to say its version. A machine under load needs seconds.
+const PULSE: Duration = Duration::from_secs(10);
 
 /// Asks one daemon.
 #[derive(Clone, Debug)]
@@ -83,7 +90,55 @@ impl Client {
         })
     }
 
+    /// One exchange with a daemon that lives. It may take any time; a daemon that answers nothing
+    /// else meanwhile either is frozen, and nobody is to wait for that.
     async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), Fault> {
+        tokio::select! {
+            done = self.exchange_once(method, path, body) => done,
+            fault = self.no_pulse() => Err(fault),
+        }
+    }
+
+    /// Over when the daemon does not even say its version any more.
+    async fn no_pulse(&self) -> Fault {
+        loop {
+            tokio::time::sleep(QUIET).await;
+            let pulse = self.exchange_once(Method::GET, path::VERSION, Vec::new());
+            if tokio::time::timeout(PULSE, pulse).await.is_err() {
+                return self.frozen().await;
+            }
+        }
+    }
+
+    async fn frozen(&self) -> Fault {
+        let problem = Problem::new(Code::TimedOut).because(format!(
+            "it takes connections and answers nothing for {} s",
+            (QUIET + PULSE).as_secs()
+        ));
+        let peer = UnixStream::connect(&self.socket).await;
+        let peer = peer.and_then(|stream| stream.peer_cred());
+        // A socket that was handed over names the process that opened it, which may be gone.
+        let pid = peer.ok().and_then(|peer| peer.pid()).filter(|pid| {
+            rustix::process::Pid::from_raw(*pid)
+                .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+        });
+        match pid {
+            Some(pid) => problem
+                .next_step(format!(
+                    "see what pid {pid} does (kill -CONT {pid} where it is stopped), or end it: \
+                     kill -KILL {pid}; then: doorward up"
+                ))
+                .into(),
+            None => problem.into(),
+        }
+    }
+
+    async fn exchange_once(
         &self,
         method: Method,
         path: &str,

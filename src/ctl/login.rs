@@ -6,7 +6,7 @@ use super::browser::{self, Opened};
 use super::{Color, Ctl, Fault, Outcome, device, paste};
 use crate::api::{
     self, Account, LoggedOut, LoginProgress, LoginStarted, LoginState, Logout, Moment,
-    ProviderRevocation, StartLogin, Upstreams,
+    ProviderRevocation, StartLogin, Status, Upstreams,
 };
 use crate::model::catalogue::{Code, Problem};
 use crate::model::time::brief;
@@ -51,7 +51,7 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
             return Err(Fault::Declined);
         }
         device::invite(ctl, &arguments.account, code, started.expires_at);
-        return finish(ctl, arguments, &outcome(ctl, &path).await?);
+        return finish(ctl, arguments, &outcome(ctl, &path).await?).await;
     }
     let url = started.url.as_deref().ok_or_else(|| {
         Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")
@@ -65,7 +65,7 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
         invite(ctl, arguments, &started, url);
         outcome(ctl, &path).await?
     };
-    finish(ctl, arguments, &progress)
+    finish(ctl, arguments, &progress).await
 }
 
 /// Says at which host the person will sign in, before any page opens; where the upstream names
@@ -142,7 +142,7 @@ async fn outcome(ctl: &Ctl, path: &str) -> Result<LoginProgress, Fault> {
     }
 }
 
-fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Outcome {
+async fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Outcome {
     let screen = &ctl.screen;
     if let Some(trouble) = &progress.problem {
         let code = trouble.code().unwrap_or(Code::LoginFailed);
@@ -170,6 +170,9 @@ fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Ou
         if account.token.is_some_and(|token| token.refreshable) {
             screen.out("  access token refreshes by itself");
         }
+        if let Some(words) = kept(ctl).await {
+            screen.out(format!("  {words}"));
+        }
         screen.out(format!("  local address: {}", account.local_url));
         let next = format!("next: doorward session mint --upstream {name}");
         screen.out(screen.spell(&next));
@@ -181,6 +184,20 @@ fn finish(ctl: &Ctl, arguments: &LoginArguments, progress: &LoginProgress) -> Ou
         }
     }
     Ok(0)
+}
+
+/// Where the sign-in is, and what protects it; `None` where the daemon does not say.
+async fn kept(ctl: &Ctl) -> Option<String> {
+    let status: Status = ctl.client.get(api::path::STATUS).await.ok()?;
+    let store = status.daemon.store.filter(|store| store.ok)?;
+    Some(match (store.detail, store.kind.as_str()) {
+        (Some(detail), _) => detail,
+        (None, "file") => {
+            "the key of the store is a file of yours in the state directory".to_owned()
+        }
+        (None, "memory") => "kept in memory only: it is gone when the daemon ends".to_owned(),
+        (None, kind) => format!("the key of the store is in the keyring ({kind})"),
+    })
 }
 
 fn identity(account: &Account) -> String {
@@ -230,7 +247,9 @@ pub async fn logout(ctl: &Ctl, account: Option<&str>, request: Logout) -> Outcom
     if ctl.screen.format().is_json() {
         match answers.as_slice() {
             [one] if account.is_some() => ctl.screen.json(one),
-            many => ctl.screen.json(&many),
+            items => ctl.screen.json(&serde_json::json!({
+                "schema": "doorward/logged-out-all/v1", "items": items,
+            })),
         }
     }
     Ok(match failed {

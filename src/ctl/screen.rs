@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::table::layout;
 use super::{Column, Fault};
-use crate::api::{Failure, Moment};
+use crate::api::{Account, Failure, Moment};
 use crate::clock::Clock;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::invocation::Invocation;
@@ -177,6 +177,13 @@ impl Screen {
         self.invocation.spell(text)
     }
 
+    /// Spells the commands in what is wrong with `accounts`, for a document.
+    pub fn spell_all(&self, accounts: &mut [Account]) {
+        for trouble in accounts.iter_mut().filter_map(|it| it.problem.as_mut()) {
+            trouble.fix = trouble.fix.as_deref().map(|fix| self.spell(fix));
+        }
+    }
+
     /// The form of data.
     pub fn format(&self) -> Format {
         self.options.format
@@ -200,6 +207,11 @@ impl Screen {
     /// What stands for nothing.
     pub fn dash(&self) -> &'static str {
         if self.unicode { "—" } else { "-" }
+    }
+
+    /// What stands between facts in one line.
+    pub fn dot(&self) -> &'static str {
+        if self.unicode { " · " } else { " | " }
     }
 
     /// Data. A reader that has gone away is no error.
@@ -284,9 +296,8 @@ impl Screen {
             return Ok(true);
         }
         if self.options.no_input || !io::stdin().is_terminal() {
-            let why = "nobody can be asked here";
             return Err(Problem::new(Code::ConfirmationNeeded)
-                .with("detail", why)
+                .with("detail", format!("nobody can be asked here: {question}"))
                 .with("command", self.spell(command))
                 .into());
         }
@@ -323,6 +334,11 @@ impl Screen {
             Some(Moment(at)) if at <= self.now() => "over".to_owned(),
             Some(Moment(at)) => format!("in {}", brief(at.since(self.now()), 1)),
         }
+    }
+
+    /// The lines of a table that is talk, and not data: none of it is shortened.
+    pub fn lines(&self, columns: &[Column], rows: Vec<Vec<String>>) -> Vec<String> {
+        layout(columns, rows, None, self.unicode)
     }
 
     /// A table; `rows` have as many cells as there are `columns`.

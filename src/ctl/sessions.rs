@@ -46,13 +46,13 @@ pub async fn mint(ctl: &Ctl, arguments: &MintArguments) -> Outcome {
         (None, _) => screen.out(&minted.credential),
     }
     let session = &minted.session;
-    screen.say(format!(
-        "session {} · {} · {} · revoke: doorward ctl revoke {}",
-        session.id,
+    let facts = [
+        format!("session {}", session.id),
         session.grant_words(),
         life(session),
-        session.id
-    ));
+        format!("revoke: doorward ctl revoke {}", session.id),
+    ];
+    screen.say(facts.join(screen.dot()));
     Ok(0)
 }
 
@@ -86,6 +86,7 @@ pub struct ListArguments {
 pub async fn list(ctl: &Ctl, arguments: &ListArguments) -> Outcome {
     let over = arguments.state.is_some_and(SessionState::is_over);
     let mut sessions = fetch(ctl, arguments.all || over).await?;
+    must_exist(ctl, arguments.upstream.as_deref(), &sessions.items).await?;
     sessions.items.retain(|session| {
         let client = arguments.client.as_deref();
         let upstream = arguments.upstream.as_deref();
@@ -108,6 +109,18 @@ pub async fn list(ctl: &Ctl, arguments: &ListArguments) -> Outcome {
         Format::Table | Format::Wide => print_table(ctl, &sessions.items),
     }
     Ok(0)
+}
+
+/// Refuses an upstream that there is not: a name that is spelled wrong must not look like one that no
+/// session reaches. One that was removed may still be in grants.
+async fn must_exist(ctl: &Ctl, asked: Option<&str>, sessions: &[Session]) -> Result<(), Fault> {
+    match asked {
+        Some(name) if !sessions.iter().any(|session| session.reaches(name)) => {
+            let path = api::path::upstream(name);
+            ctl.client.get::<api::UpstreamDetail>(&path).await.map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn fetch(ctl: &Ctl, all: bool) -> Result<Sessions, Fault> {
@@ -311,6 +324,7 @@ pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
     if !request.filter.is_ids_only() {
         let now = ctl.screen.now();
         let mut sessions = fetch(ctl, false).await?.items;
+        must_exist(ctl, request.filter.upstream.as_deref(), &sessions).await?;
         sessions.retain(|session| {
             let named = |id: &String| session.id.starts_with(id.as_str());
             request.filter.covers(session, now) || request.filter.ids.iter().any(named)
@@ -343,6 +357,16 @@ pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
             [one] => screen.out(format!("{} revoked {one}", screen.tick())),
             many => screen.out(format!("{} revoked {}", screen.tick(), many.len())),
         }
+        for over in &revoked.over {
+            let by = over.by.map_or("it is over", ended_words);
+            let ended = match over.by {
+                Some(EndedBy::Person) => "was revoked",
+                _ => "had ended",
+            };
+            let when = over.at.map(|at| screen.ago(Some(at))).unwrap_or_default();
+            let told = format!("{} {ended} {when} ({by}); nothing was done", over.id);
+            screen.say(told.replace("  ", " "));
+        }
         for failure in &revoked.failed {
             screen.warn(format!("{} was not revoked ({})", failure.id, failure.code));
             screen.hint("doorward ctl sessions --all shows the ids");
@@ -359,14 +383,15 @@ pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
 }
 
 fn consent(ctl: &Ctl, sessions: &[Session]) -> Result<bool, Fault> {
-    let mut listing = String::from("SESSION   CLIENT  LABEL");
-    for session in sessions {
-        let client = session.client_name().unwrap_or(ctl.screen.dash());
-        let label = session.label.as_deref().unwrap_or(ctl.screen.dash());
-        let label = label.replace(char::is_control, " ");
-        listing += &["\n", &session.id, "  ", client, "  ", &label].concat();
-    }
-    ctl.screen.say(listing);
+    let dash = ctl.screen.dash();
+    let row = |session: &Session| {
+        let client = session.client_name().unwrap_or(dash).to_owned();
+        let label = session.label.as_deref().unwrap_or(dash).to_owned();
+        vec![session.id.clone(), client, label]
+    };
+    let columns = [column("SESSION"), column("CLIENT"), column("LABEL")];
+    let rows = sessions.iter().map(row).collect();
+    ctl.screen.say(ctl.screen.lines(&columns, rows).join("\n"));
     let question = match sessions.len() {
         1 => "Revoke this session?".to_owned(),
         n => format!("Revoke these {n} sessions?"),

@@ -72,8 +72,16 @@ fn full(account: &Account) -> String {
 /// 4 when something needs a sign-in, 8 when something fails, 3 when no daemon runs.
 pub fn print_status(screen: &Screen, status: &Status) -> u8 {
     match screen.format() {
-        Format::Json => screen.json(status),
-        Format::Jsonl => screen.jsonl(&status.upstreams),
+        Format::Json => {
+            let mut status = status.clone();
+            screen.spell_all(&mut status.upstreams);
+            screen.json(&status);
+        }
+        Format::Jsonl => {
+            let mut upstreams = status.upstreams.clone();
+            screen.spell_all(&mut upstreams);
+            screen.jsonl(&upstreams);
+        }
         Format::Name => {
             for account in &status.upstreams {
                 screen.out(account.reference());
@@ -97,6 +105,10 @@ pub fn print_status(screen: &Screen, status: &Status) -> u8 {
 
 fn print_table(screen: &Screen, status: &Status) {
     screen.out(header(screen, status));
+    let store = status.daemon.store.as_ref().filter(|store| store.ok);
+    if let Some(detail) = store.and_then(|store| store.detail.as_ref()) {
+        screen.out(format!("  {detail}"));
+    }
     for warning in &status.daemon.warnings {
         screen.warn(warning);
     }
@@ -188,7 +200,7 @@ pub(super) fn header(screen: &Screen, status: &Status) -> String {
             (Some(detail), false) => format!("{} fails: {detail}", store.kind),
         });
     }
-    parts.join(" · ")
+    parts.join(screen.dot())
 }
 
 fn row(screen: &Screen, account: &Account, stopped: bool) -> Vec<String> {
@@ -197,6 +209,7 @@ fn row(screen: &Screen, account: &Account, stopped: bool) -> Vec<String> {
         Some(end) if end.0 > screen.now() => {
             format!("{} left", brief(end.0.since(screen.now()), 1))
         }
+        Some(_) if account.token.is_some_and(|token| token.refreshable) => "at next use".to_owned(),
         Some(_) => "over".to_owned(),
         None => dash(),
     };

@@ -2,6 +2,7 @@
 
 use super::{Color, Ctl, Format, Outcome, Screen, column};
 use crate::api::{self, Account, Refreshed, StepResult, TestReport, UpstreamDetail, Upstreams};
+use crate::model::catalogue::Code;
 
 /// `upstream list`
 pub async fn list(ctl: &Ctl) -> Outcome {
@@ -13,8 +14,15 @@ pub async fn list(ctl: &Ctl) -> Outcome {
 /// Prints the list.
 pub fn print_list(screen: &Screen, upstreams: &Upstreams) {
     match screen.format() {
-        Format::Json => screen.json(upstreams),
-        Format::Jsonl => screen.jsonl(&upstreams.items),
+        Format::Json | Format::Jsonl => {
+            let mut upstreams = upstreams.clone();
+            screen.spell_all(&mut upstreams.items);
+            if screen.format() == Format::Json {
+                screen.json(&upstreams);
+            } else {
+                screen.jsonl(&upstreams.items);
+            }
+        }
         Format::Name => {
             let mut names: Vec<&str> = upstreams.items.iter().map(|a| a.name.as_str()).collect();
             names.dedup();
@@ -31,15 +39,25 @@ pub fn print_list(screen: &Screen, upstreams: &Upstreams) {
                 column("NAME"),
                 column("URL").flexible(),
                 column("AUTH"),
+                column("ACCOUNT"),
                 column("STATE"),
                 column("LOCAL URL"),
             ];
+            let dash = || screen.dash().to_owned();
             let row = |account: &Account| {
+                // Nothing is known of an upstream while no daemon runs.
+                let unknown =
+                    account.problem.as_ref().and_then(api::Trouble::code) == Some(Code::NotRunning);
                 vec![
                     account.reference(),
                     account.url.clone(),
                     account.auth.clone(),
-                    account.state.as_str().to_owned(),
+                    account.identity.clone().unwrap_or_else(dash),
+                    if unknown {
+                        dash()
+                    } else {
+                        account.state.as_str().to_owned()
+                    },
                     account.local_url.clone(),
                 ]
             };
@@ -50,8 +68,9 @@ pub fn print_list(screen: &Screen, upstreams: &Upstreams) {
 
 /// `upstream show NAME`
 pub async fn show(ctl: &Ctl, name: &str) -> Outcome {
-    let detail: UpstreamDetail = ctl.client.get(&api::path::upstream(name)).await?;
+    let mut detail: UpstreamDetail = ctl.client.get(&api::path::upstream(name)).await?;
     let screen = &ctl.screen;
+    screen.spell_all(&mut detail.items);
     match screen.format() {
         Format::Json => screen.json(&detail),
         Format::Jsonl => screen.jsonl(&detail.items),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::sockets::Keeper;
-use super::{Running, housekeeping, people, traces};
+use super::{Running, housekeeping, people, summary, traces};
 use crate::actor::upkeep::{Roll, write_roll};
 use crate::model::catalogue::Problem;
 use crate::paths::InstanceLock;
@@ -29,6 +29,8 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Wants the state in the log.
+    tell: Signal,
 }
 
 impl Signals {
@@ -37,6 +39,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            tell: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -104,6 +107,11 @@ impl Running {
                     Ok(_) => info!("configuration reloaded"),
                     Err(problem) => warn!(problem = problem.message(), "configuration kept"),
                 },
+                _ = signals.tell.recv() => {
+                    let control = self.control.clone();
+                    // An account that takes its time keeps no other signal waiting.
+                    drop(actix_rt::spawn(async move { summary::log(&control).await }));
+                }
                 end = self.ends.recv() => match end {
                     None => break configured(),
                     Some(End::Stop { drain }) => break drain.unwrap_or_else(configured),

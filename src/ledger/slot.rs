@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, Notified, Notify};
 use crate::jose::{Prover, TokenHash};
+use crate::model::catalogue::Problem;
 use crate::model::id::Generation;
 use crate::model::mcp::{Epoch, Identity};
 use crate::model::step_up::{Refusals, StepUp};
@@ -132,6 +133,15 @@ impl fmt::Debug for Published {
     }
 }
 
+/// Why the last call had no answer from the upstream.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// What it was told.
+    pub problem: Problem,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The place where the credential of one account is published.
 #[derive(Default)]
 pub struct Slot {
@@ -142,6 +152,9 @@ pub struct Slot {
     accepted: AtomicU64,
     vain: AtomicU64,
     used: AtomicU64,
+    /// Whether `trouble` holds anything: all that a call that goes well looks at.
+    failing: AtomicBool,
+    trouble: ArcSwapOption<Failing>,
     changed: Notify,
     identity: Mutex<(Epoch, Option<Identity>)>,
     refusals: Mutex<Refusals>,
@@ -251,6 +264,26 @@ impl Slot {
     pub fn last_used(&self) -> Option<Timestamp> {
         let used = self.used.load(Ordering::Relaxed);
         (used > 0).then(|| Timestamp::from_millis(used))
+    }
+
+    /// Notes that the upstream gave no answer to a call.
+    pub fn failed(&self, problem: Problem, at: Timestamp) {
+        self.touch(at);
+        self.trouble.store(Some(Arc::new(Failing { problem, at })));
+        self.failing.store(true, Ordering::Release);
+    }
+
+    /// Notes that the upstream has answered.
+    pub fn answered(&self) {
+        if self.failing.load(Ordering::Relaxed) {
+            self.failing.store(false, Ordering::Release);
+            self.trouble.store(None);
+        }
+    }
+
+    /// Why the last call had no answer; `None` where it had one, or there was none.
+    pub fn failing(&self) -> Option<Arc<Failing>> {
+        self.trouble.load_full()
     }
 
     /// Resolves at the next change; to be created before looking at [`Slot::load`].

@@ -51,6 +51,9 @@ impl Doors {
                 doors.hosts.push(format!("{name}:{port}"));
             }
         }
+        // Loopback is among the names of every machine, and is bound to as well.
+        let mut seen = std::collections::BTreeSet::new();
+        doors.hosts.retain(|host| seen.insert(host.clone()));
         doors.origins = doors
             .hosts
             .iter()
@@ -64,7 +67,9 @@ impl Doors {
     pub fn add_base(&mut self, url: &str) {
         let base = url.trim_end_matches('/').to_ascii_lowercase();
         if let Some((_, authority)) = base.split_once("://") {
-            self.hosts.push(authority.to_owned());
+            if !self.has_host(authority) {
+                self.hosts.push(authority.to_owned());
+            }
             self.origins.push(base);
         }
     }

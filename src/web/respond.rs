@@ -41,11 +41,27 @@ pub(super) fn spell(text: &str) -> String {
 
 /// What is told of a problem, with the commands spelled as this daemon was started.
 pub(super) fn message_of(problem: &Problem) -> String {
-    spell(&problem.message())
+    spell_for(problem, &problem.message())
 }
 
 fn fix_of(problem: &Problem) -> Option<String> {
-    problem.fix().map(|fix| spell(&fix))
+    problem.fix().map(|fix| spell_for(problem, &fix))
+}
+
+/// Whether anybody may be told this who reaches the port, other users of the machine among them.
+fn is_for_strangers(problem: &Problem) -> bool {
+    matches!(
+        problem.code(),
+        Code::SessionMissing | Code::SessionUnknown | Code::OauthNotOffered | Code::NotFound
+    )
+}
+
+/// The same as [`spell`], without the paths of this user for who may be another one.
+fn spell_for(problem: &Problem, text: &str) -> String {
+    if is_for_strangers(problem) {
+        return text.to_owned();
+    }
+    spell(text)
 }
 
 /// The id of one request, for logs and for people who report trouble.

@@ -126,6 +126,16 @@ pub(super) fn account(
         }
         Some(status) => judge(account, status, now),
     };
+    let slot = deps.ledger.slot(account);
+    // What the person can do something about comes before what only time may mend.
+    let failing = slot.failing().filter(|_| state.is_usable());
+    let (state, problem, at) = match failing {
+        Some(failing) => {
+            let problem = failing.problem.clone();
+            (api::AccountState::Error, Some(problem), Some(failing.at))
+        }
+        None => (state, problem, None),
+    };
     let managed = upstream.auth.is_managed();
     let token = status
         .filter(|status| managed && status.refreshed.is_some())
@@ -147,9 +157,9 @@ pub(super) fn account(
             .map(|status| status.scopes.clone())
             .unwrap_or_default(),
         token,
-        last_used_at: deps.ledger.slot(account).last_used().map(Moment),
+        last_used_at: slot.last_used().map(Moment),
         sessions,
-        problem: problem.map(|problem| api::Trouble::new(&problem, None)),
+        problem: problem.map(|problem| api::Trouble::new(&problem, at)),
     }
 }
 

@@ -10,6 +10,7 @@ mod bridge;
 mod chaos;
 mod cli;
 mod client_keys;
+mod commands;
 mod conformance;
 mod connect;
 mod crash;

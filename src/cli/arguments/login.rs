@@ -14,6 +14,9 @@ pub struct StatusArgs {
     /// Talk to each upstream now
     #[arg(long)]
     pub check: bool,
+    /// Show it again every two seconds
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `login`

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::ctl::{IdArgs, RevokeArgs, SessionsArgs};
-use super::duration;
+use super::{duration, label};
 
 /// `session …`
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,7 @@ pub struct MintArgs {
     #[command(flatten)]
     pub bounds: Bounds,
     /// What to call it
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub label: Option<String>,
     /// The agent program it is for
     #[arg(long)]
@@ -65,7 +65,7 @@ pub struct HeadersArgs {
     #[command(flatten)]
     pub bounds: Bounds,
     /// What to call its session; without it, the program and the directory
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub label: Option<String>,
     /// The agent program that asks; without it, the one that started this command
     #[arg(long)]
@@ -82,7 +82,7 @@ pub struct EnvArgs {
     #[command(flatten)]
     pub bounds: Bounds,
     /// What to call its session; without it, the shell and the directory
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub label: Option<String>,
 }
 
@@ -107,7 +107,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub bounds: Bounds,
     /// What to call its session; without it, the program and the directory
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub label: Option<String>,
     /// The agent program; without it, the name of the command
     #[arg(long, value_name = "NAME|none", default_value = "auto")]
@@ -138,7 +138,7 @@ pub struct BridgeArgs {
     /// An upstream, or an account as in notion@work
     pub upstream: String,
     /// A name for the session
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub label: Option<String>,
     /// Do not start the daemon
     #[arg(long)]

@@ -4,6 +4,7 @@
 
 mod explain;
 mod reason;
+mod reserved;
 mod table;
 #[cfg(test)]
 mod tests;

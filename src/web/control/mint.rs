@@ -45,7 +45,7 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         id,
         digest: token.digest(),
         later: Vec::new(),
-        label: asked.label.clone(),
+        label: asked.label.as_deref().map(bounded),
         client: asked.client.clone(),
         origin: asked.origin,
         grant: grant.clone(),
@@ -122,6 +122,11 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         control.held.0.keep(id, token.clone());
     }
     answer(&cell, &token)
+}
+
+/// `label` as far as a label goes: those that commands make of directories may be longer.
+fn bounded(label: &str) -> String {
+    label.chars().take(api::LONGEST_LABEL).collect()
 }
 
 /// The configured windows with those asked for; a project makes the first of them shorter only.

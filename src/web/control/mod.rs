@@ -17,7 +17,7 @@ use crate::api::{self, Moment};
 use crate::config::Upstream;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::edition::Edition;
-use crate::model::id::AccountRef;
+use crate::model::id::{AccountRef, UpstreamName};
 use crate::model::time::Timestamp;
 
 mod ending;
@@ -216,19 +216,28 @@ fn named(control: &Control, asked: &str) -> Result<(Arc<Upstream>, AccountRef), 
         .account(asked)
         .map(|(upstream, account)| (Arc::clone(upstream), account));
     found.ok_or_else(|| {
+        let (bare, account) = asked.split_once('@').unwrap_or((asked, "default"));
+        if let Some(upstream) = config.upstream(bare) {
+            let accounts: Vec<_> = upstream.accounts.keys().map(ToString::to_string).collect();
+            let problem = Problem::new(Code::AccountUnknown).with("upstream", bare);
+            let problem = problem.with("account", account);
+            return Refused(problem.with("names", accounts.join(", ")));
+        }
         let names: Vec<_> = config.upstreams.keys().map(ToString::to_string).collect();
-        Refused(
-            Problem::new(Code::UpstreamUnknown)
-                .with("name", asked)
-                .with(
-                    "names",
-                    if names.is_empty() {
-                        "none".into()
-                    } else {
-                        names.join(", ")
-                    },
-                ),
-        )
+        let listed = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let problem = Problem::new(Code::UpstreamUnknown)
+            .with("name", asked)
+            .with("names", listed);
+        Refused(if asked.parse::<UpstreamName>().is_ok() {
+            problem
+        } else {
+            // Nothing can be added under such a name.
+            problem.next_step("doorward upstream list")
+        })
     })
 }
 
@@ -253,6 +262,11 @@ async fn all_accounts(control: &Control) -> Vec<api::Account> {
 }
 
 async fn status(control: web::Data<Control>) -> HttpResponse {
+    HttpResponse::Ok().json(overview(&control).await)
+}
+
+/// The state of everything.
+pub async fn overview(control: &Control) -> api::Status {
     let deps = control.directory.deps();
     let store = deps.store.status().await;
     let detail = store.detail.clone().or_else(|| store.notice.clone());
@@ -274,12 +288,8 @@ async fn status(control: web::Data<Control>) -> HttpResponse {
         }),
         warnings: control.warnings.to_vec(),
     };
-    let accounts = all_accounts(&control).await;
-    HttpResponse::Ok().json(api::Status::new(
-        daemon,
-        accounts,
-        &sessions::all(&control, false),
-    ))
+    let accounts = all_accounts(control).await;
+    api::Status::new(daemon, accounts, &sessions::all(control, false))
 }
 
 async fn reload(control: web::Data<Control>) -> Answer {

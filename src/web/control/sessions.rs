@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 
-use super::{Answer, Control, views};
+use super::{Answer, Control, named, views};
 use crate::actor::Deps;
 use crate::api::{self, Moment};
 use crate::ledger::SessionCell;
@@ -90,6 +90,12 @@ pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Re
     let (config, now) = (deps.config.load_full(), deps.clock.now());
     let mut failed = Vec::new();
     let mut chosen = Vec::new();
+    if let Some(upstream) = &asked.filter.upstream {
+        let known = |cell: &Arc<SessionCell>| views::session(cell, &config, now).reaches(upstream);
+        if !deps.ledger.sessions().iter().any(known) {
+            named(&control, upstream)?;
+        }
+    }
     for id in &asked.filter.ids {
         match find(&control, id) {
             Ok(cell) => chosen.push(cell),
@@ -109,9 +115,18 @@ pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Re
     }
     chosen.sort_by_key(|cell| cell.id());
     chosen.dedup_by_key(|cell| cell.id());
-    let mut revoked = Vec::new();
+    let (mut revoked, mut over) = (Vec::new(), Vec::new());
     for cell in chosen {
         let id = cell.id().to_string();
+        if let Verdict::Dead(_) = cell.verdict(now) {
+            let ending = cell.ending();
+            over.push(api::AlreadyOver {
+                id,
+                at: ending.map(|ending| Moment(ending.at)),
+                by: ending.map(|ending| ending.by),
+            });
+            continue;
+        }
         let reason = asked.reason.as_deref();
         match control
             .directory
@@ -125,5 +140,6 @@ pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Re
             }),
         }
     }
-    Ok(HttpResponse::Ok().json(api::Revoked::new(revoked, failed)))
+    let answer = api::Revoked::new(revoked, failed);
+    Ok(HttpResponse::Ok().json(api::Revoked { over, ..answer }))
 }

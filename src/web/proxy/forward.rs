@@ -186,9 +186,14 @@ pub(super) async fn exchange(
                     debug!(upstream = %call.route.account(), ?came, "sent once more");
                     continue;
                 }
-                return Err(transport_trouble(call, error));
+                return Err(transport_trouble(call, error, worker.state.clock.now()));
             }
         };
+        if !matches!(proof, Proof::Held(_)) {
+            // Where a credential goes along, its look-up has noted the use.
+            call.route.slot.touch(worker.state.clock.now());
+        }
+        call.route.slot.answered();
         if let Proof::Held(used) = &proof
             && let Some(bound) = &used.bound
             && possession::is_worth_another(

@@ -15,6 +15,7 @@ use super::replay::NoBody;
 use crate::ledger::Ring;
 use crate::model::catalogue::{Code, Problem};
 use crate::model::fault::CredentialError;
+use crate::model::time::Timestamp;
 use crate::transport::{BodyLost, Break, ForwardError};
 
 /// Why a call is answered by us.
@@ -101,10 +102,15 @@ pub(super) fn no_body(why: NoBody, longest: u64) -> Problem {
     }
 }
 
-pub(super) fn transport_trouble(call: &Call, error: ForwardError) -> Trouble {
+pub(super) fn transport_trouble(call: &Call, error: ForwardError, now: Timestamp) -> Trouble {
     let (upstream, text) = (call.route.account(), error.to_string());
     warn!(%upstream, request = call.id.as_str(), error = text, "call failed");
-    transport_problem(&call.route, call.max_body, error).into()
+    let of_agent = matches!(error, ForwardError::Request(_));
+    let problem = transport_problem(&call.route, call.max_body, error);
+    if !of_agent {
+        call.route.slot.failed(problem.clone(), now);
+    }
+    problem.into()
 }
 
 /// An exchange with the upstream of `route` that brought no answer.

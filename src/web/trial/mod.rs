@@ -50,13 +50,16 @@ pub(super) async fn trial(state: &Arc<AgentState>, route: &Arc<RouteEntry>) -> T
 }
 
 /// What an answer to a request without a credential tells.
-fn unasked(status: StatusCode) -> &'static str {
+fn unasked(status: StatusCode) -> String {
     match status {
-        StatusCode::UNAUTHORIZED => "not tried: it wants a sign-in, as it should",
+        StatusCode::UNAUTHORIZED => "not tried: it wants a sign-in, as it should".to_owned(),
         status if status.is_success() => {
-            "not tried: it answers without a sign-in; auth = { kind = \"none\" } may do"
+            "not tried: it answers without a sign-in; auth = { kind = \"none\" } may do".to_owned()
         }
-        _ => "not tried: nobody is signed in",
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
+            format!("not tried: no MCP server answers at this address ({status})")
+        }
+        status => format!("not tried: nobody is signed in, and it answered {status}"),
     }
 }
 
@@ -184,6 +187,7 @@ impl Trial {
         let reply = match reply {
             Ok(reply) => reply,
             Err(problem) => {
+                self.route.slot.failed(problem.clone(), first_took);
                 // Nobody can sign in to what cannot be reached, so this comes before that.
                 self.problem = None;
                 self.fail("connection", problem, since);
@@ -191,6 +195,7 @@ impl Trial {
                 return false;
             }
         };
+        self.route.slot.answered();
         self.step("connection", StepResult::Ok, self.place(), since);
         if matches!(held, Held::Missing) {
             let older = self.is_older(&reply).await;
@@ -200,7 +205,7 @@ impl Trial {
                 return false;
             }
             let wants = unasked(reply.status);
-            self.step("initialize", StepResult::Skip, wants.to_owned(), first_took);
+            self.step("initialize", StepResult::Skip, wants, first_took);
             return false;
         }
         match self.greeted(&reply) {

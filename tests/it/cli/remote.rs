@@ -299,6 +299,7 @@ fn a_sign_in_opens_the_browser_and_waits_for_its_end() {
             ),
             progress("pending", Value::Null),
             progress("succeeded", account("linear", "ready")),
+            up(),
         ],
     );
     let mut command = home.doorward();
@@ -329,7 +330,13 @@ fn a_sign_in_opens_the_browser_and_waits_for_its_end() {
         lines[6],
         "GET /api/v1/upstreams/linear/login?wait_ms=25000 HTTP/1.1"
     );
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines[8], "GET /api/v1/status HTTP/1.1");
+    assert!(
+        ran.out.contains("the key of the store is a file"),
+        "what protects the sign-in is announced: {}",
+        ran.out
+    );
+    assert_eq!(lines.len(), 9);
     assert_eq!(std::fs::read_to_string(opened).expect("read"), page);
 }
 

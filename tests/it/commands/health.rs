@@ -1,0 +1,68 @@
+//! Whether a daemon lives, and how it says how it is.
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::support::parts::Daemon;
+
+fn signal(daemon: &Daemon, signal: Signal) {
+    let child = daemon.child.as_ref().expect("it runs");
+    kill_process(Pid::from_child(child), signal).expect("sent");
+}
+
+#[test]
+fn a_user_signal_writes_the_state_and_ends_nothing() {
+    let daemon = Daemon::start();
+    let add = [
+        "upstream",
+        "add",
+        "ev",
+        "http://127.0.0.1:9/mcp",
+        "--no-probe",
+    ];
+    assert_eq!(daemon.run(&add).0, 0);
+    daemon.mint("one");
+    signal(&daemon, Signal::USR1);
+    // Two questions: the second is answered by a daemon that has looked at the signal.
+    let line = loop {
+        assert_eq!(daemon.run(&["ctl", "sessions"]).0, 0, "{}", daemon.log());
+        let log = daemon.log();
+        let line = log.lines().find(|line| line.contains("store_ok=true"));
+        if let Some(line) = line {
+            break line.to_owned();
+        }
+    };
+    for part in ["INFO", "sessions=1", "upstreams=1", "login 1"] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_daemon_that_is_frozen() {
+    let daemon = Daemon::start();
+    let pid = daemon.child.as_ref().expect("it runs").id().to_string();
+    signal(&daemon, Signal::STOP);
+    let asked = std::thread::scope(|scope| {
+        let ask = |arguments: &'static [&'static str]| {
+            let daemon = &daemon;
+            scope.spawn(move || daemon.run(arguments))
+        };
+        let asked = [
+            ask(&["up"]),
+            ask(&["ctl", "sessions"]),
+            ask(&["session", "mint"]),
+        ];
+        asked.map(|asked| asked.join().expect("it ran"))
+    });
+    signal(&daemon, Signal::CONT);
+    for (code, answer) in asked {
+        assert_eq!(
+            (code, &answer["error"]["code"]),
+            (9, &json!("timed_out")),
+            "{answer}"
+        );
+        let fix = answer["error"]["fix"].as_str().expect("a next step");
+        assert!(fix.contains(&format!("kill -CONT {pid}")), "{fix}");
+    }
+    assert_eq!(daemon.run(&["status"]).0, 0);
+}
