@@ -54,6 +54,7 @@ pub(super) fn edited(
     let failed = |error: crate::config::EditError| {
         Refused(match error {
             crate::config::EditError::Config(error) => error.problem(),
+            crate::config::EditError::Unfit(error) => error.problem_of_change(),
             crate::config::EditError::Exists(name) => {
                 let config = control.directory.deps().config.load();
                 let problem = Problem::new(Code::UpstreamExists).with("name", &name);
