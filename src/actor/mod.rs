@@ -26,6 +26,7 @@ mod death;
 mod device;
 pub mod directory;
 mod finish;
+mod joined;
 pub mod login;
 pub mod pending;
 pub mod session;
@@ -103,6 +104,11 @@ pub struct BeginLogin(pub LoginOptions);
 #[derive(Message)]
 #[rtype(result = "LoginOutcome")]
 pub struct AwaitLogin;
+
+/// One of those who began a sign-in, or joined it, waits no longer. Whether it goes on for others.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct LeaveLogin;
 
 /// The browser came back, with this query.
 #[derive(Message)]

@@ -33,16 +33,22 @@ pub(super) struct SignIn {
     pub(super) device: Option<DeviceLogin>,
     pub(super) link: Option<LoginStarted>,
     /// Discovery or registration is running; these wait for the link.
-    starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
+    pub(super) starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
     watchers: Vec<oneshot::Sender<LoginOutcome>>,
     pub(super) last: Option<LoginOutcome>,
     /// How the authorization server was found, a line a step.
     pub(super) trail: Vec<String>,
     /// Who issued the latest sign-in, also after it was lost.
     pub(super) issuer: Option<String>,
-    timer: Option<SpawnHandle>,
+    pub(super) timer: Option<SpawnHandle>,
     /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
     pub(super) given_up: u64,
+    /// What the sign-in under way was asked to be.
+    pub(super) asked: Option<LoginOptions>,
+    /// Counts the attempts to find the server: what an earlier one found is nobody's.
+    pub(super) attempt: u64,
+    /// How many wait for it, as far as they said.
+    pub(super) parties: usize,
 }
 
 /// How the client identity came to be, for whoever looks into it. Dynamic registration may go
@@ -58,18 +64,28 @@ fn how(client: ClientOrigin) -> &'static str {
 }
 
 impl TokenManager {
-    /// Gives up a sign-in that is under way.
+    /// Gives up a sign-in that is under way, also one whose code is being exchanged.
     pub(super) fn abandon_sign_in(&mut self) {
         self.sign_in.given_up += 1;
+        self.end_waiting(LoginFault::Abandoned);
+    }
+
+    /// Ends a sign-in that still waits for its person.
+    pub(super) fn end_waiting(&mut self, fault: LoginFault) {
         let in_browser = self.sign_in.pending.take().is_some();
         let elsewhere = self.sign_in.device.take().is_some();
+        if elsewhere {
+            // A question to the server may be under way, and its answer would be nobody's.
+            self.sign_in.given_up += 1;
+        }
         if in_browser || elsewhere {
-            self.conclude(LoginOutcome::Failed(LoginFault::Abandoned));
+            self.conclude(LoginOutcome::Failed(fault));
         }
     }
 
     pub(super) fn conclude(&mut self, outcome: LoginOutcome) {
         self.sign_in.link = None;
+        self.sign_in.asked = None;
         self.deps.pending.forget(&self.account);
         if let LoginOutcome::Failed(fault) = &outcome {
             warn!(account = %self.account, %fault, "sign-in failed");
@@ -96,6 +112,9 @@ impl TokenManager {
             provider.redirect_uri.clear();
         }
         let window = options.window.unwrap_or(config.login.window);
+        self.sign_in.attempt += 1;
+        let attempt = self.sign_in.attempt;
+        self.sign_in.asked = Some(options.clone());
         // A step-up adds to what there is: OC-53.
         let mut more = options.add_scopes.clone();
         if !more.is_empty() {
@@ -176,10 +195,11 @@ impl TokenManager {
                 .map_err(|fault| LoginFault::Setting(fault.to_string()))?;
             Ok((Begun::InBrowser(login), trail))
         };
-        ctx.spawn(
-            find.into_actor(self)
-                .map(|found, act, ctx| act.started_or(found, ctx)),
-        );
+        ctx.spawn(find.into_actor(self).map(move |found, act, ctx| {
+            if act.sign_in.attempt == attempt {
+                act.started_or(found, ctx);
+            }
+        }));
     }
 
     fn started_or(
@@ -194,7 +214,12 @@ impl TokenManager {
                 Begun::OnDevice(login) => self.offer_device(login, ctx),
             }
         });
-        for starter in self.sign_in.starters.take().unwrap_or_default() {
+        if answer.is_err() {
+            self.sign_in.asked = None;
+        }
+        let starters = self.sign_in.starters.take().unwrap_or_default();
+        self.sign_in.parties = starters.len();
+        for starter in starters {
             let _ = starter.send(answer.clone());
         }
     }
@@ -237,15 +262,7 @@ impl TokenManager {
         self.sign_in.pending = Some(login);
         self.sign_in.link = Some(started.clone());
         self.sign_in.last = None;
-        let wait = expires.since(self.deps.clock.now());
-        if let Some(timer) = self.sign_in.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.sign_in.timer = Some(ctx.run_later(wait, |act, _| {
-            if act.sign_in.pending.take().is_some() {
-                act.conclude(LoginOutcome::Failed(LoginFault::TimedOut));
-            }
-        }));
+        self.end_at(expires, ctx);
         info!(account = %self.account, "sign-in started");
         started
     }
@@ -354,7 +371,8 @@ impl Handler<BeginLogin> for TokenManager {
         if options.device && self.sign_in.pending.is_some() {
             self.abandon_sign_in();
         }
-        if let Some(link) = self.sign_in.link.clone() {
+        self.make_way(&options);
+        if let Some(link) = self.join(&options, ctx) {
             return Box::pin(async move { Ok(link) });
         }
         let plain = !options.force && options.scopes.is_none() && options.add_scopes.is_empty();

@@ -45,6 +45,7 @@ mod restarts;
 mod rules;
 mod run;
 mod scenarios;
+mod sign_in_again;
 mod step_up;
 mod streaming;
 mod support;

@@ -62,6 +62,24 @@ pub struct UpstreamAddArgs {
     pub no_probe: bool,
 }
 
+impl UpstreamAddArgs {
+    /// An address, without any wishes; it is not asked what it is.
+    pub fn of(name: &str, url: &str, auth: AuthForm) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            auth,
+            client_id: None,
+            signs: false,
+            headers: Vec::new(),
+            label: None,
+            scopes: Vec::new(),
+            allow_http: false,
+            no_probe: true,
+        }
+    }
+}
+
 /// How doorward proves itself to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AuthForm {
