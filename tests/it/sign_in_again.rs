@@ -32,12 +32,12 @@ impl Waiting {
         let mut talk = BufReader::new(login.stderr.take().expect("piped"));
         let (mut said, mut link) = (String::new(), String::new());
         while !said.contains("Waiting") {
-            let mut line = String::new();
-            assert_ne!(talk.read_line(&mut line).expect("talk"), 0, "{said}");
-            if line.contains("?t=") {
-                line.trim().clone_into(&mut link);
+            let mut words = String::new();
+            assert_ne!(talk.read_line(&mut words).expect("talk"), 0, "{said}");
+            if words.contains("?t=") {
+                words.trim().clone_into(&mut link);
             }
-            said += &line;
+            said += &words;
         }
         Self {
             login,

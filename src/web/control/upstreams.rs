@@ -66,7 +66,12 @@ pub(super) fn edited(
             crate::config::EditError::Missing(name) => Problem::new(Code::UpstreamUnknown)
                 .with("name", &name)
                 .with("names", "those of the config file"),
-            other => Problem::new(Code::Internal).with("detail", other),
+            crate::config::EditError::Changed(file) => {
+                Problem::new(Code::ConfigChanged).with("file", file.display())
+            }
+            crate::config::EditError::Io { file, error } => Problem::new(Code::ConfigUnwritable)
+                .with("file", file.display())
+                .with("detail", error),
         })
     };
     let mut edition = Edition::open(&control.inputs.file).map_err(failed)?;

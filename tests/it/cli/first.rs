@@ -11,16 +11,9 @@ use serde_json::Value;
 use super::{Home, run};
 
 /// A home in which a daemon may be started; it is stopped at the end.
-pub(super) struct Started(pub(super) Home);
+struct Started(Home);
 
 impl Started {
-    /// With a port that nobody else has.
-    pub(super) fn new() -> Self {
-        let home = Home::new();
-        home.write("config.toml", "[server]\nport = 0\n");
-        Self(home)
-    }
-
     fn state(&self) -> std::path::PathBuf {
         self.0.path("state")
     }
