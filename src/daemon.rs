@@ -24,7 +24,7 @@ use crate::model::catalogue::{Code, Problem};
 use crate::model::edition::Edition;
 use crate::model::invocation::Invocation;
 use crate::model::time::Timestamp;
-use crate::paths::{DaemonInfo, Environment, InstanceLock, PathError, Paths};
+use crate::paths::{DaemonInfo, Environment, InstanceLock, Paths};
 use crate::process;
 use crate::store::Store;
 use crate::transport::TlsTrust;
@@ -75,6 +75,8 @@ pub struct ServeOptions {
     pub watch: bool,
     /// Whether to take the place of the daemon that runs.
     pub succeed: bool,
+    /// Whether to write to `ready_fd` as well why it did not start, for the command that starts it.
+    pub tell_failure: bool,
     /// How people call the program when they mean this daemon.
     pub invocation: Invocation,
 }
@@ -89,33 +91,34 @@ pub fn edition() -> Edition {
 
 /// Runs the daemon until it is told to stop.
 pub fn serve(options: ServeOptions) -> Result<(), Problem> {
+    let ready = options.ready_fd.map(Ready::open).transpose()?;
+    let listener = options.tell_failure.then_some(options.ready_fd).flatten();
+    let ended = start(options, ready);
+    if let (Err(problem), Some(fd)) = (&ended, listener) {
+        ready::refuse(fd, problem);
+    }
+    ended
+}
+
+fn start(options: ServeOptions, ready: Option<Ready>) -> Result<(), Problem> {
     crate::failpoint::arm();
     let given = Given::by_service_manager()?;
     install_crypto_provider();
     respond::called(options.invocation.clone());
     process::write_no_cores()
         .map_err(|error| failed("core dumps cannot be switched off", error))?;
-    System::new().block_on(run(options, given))
+    System::new().block_on(run(options, given, ready))
 }
 
+/// A start that failed. What there is to say goes to the log itself, which is no next step then.
 fn failed(what: &str, error: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::StartFailed).because(format!("{what}: {error}"))
+    let problem = Problem::new(Code::StartFailed).because(format!("{what}: {error}"));
+    problem.next_step("")
 }
 
-fn paths_problem(error: PathError) -> Problem {
-    match error {
-        PathError::Running { pid } => {
-            let who = pid.map_or("another process".to_owned(), |pid| format!("pid {pid}"));
-            let why = format!("{who} serves this state directory");
-            Problem::new(Code::AlreadyRunning).because(why)
-        }
-        error => failed("the state directory cannot be used", error),
-    }
-}
-
-async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
+async fn run(options: ServeOptions, mut given: Given, ready: Option<Ready>) -> Result<(), Problem> {
     let mut paths = Paths::resolve(options.state_dir.as_deref(), &Environment::of_process())
-        .map_err(paths_problem)?;
+        .map_err(|error| error.problem())?;
     if let Some(socket) = &options.socket {
         paths.socket.clone_from(socket);
     }
@@ -137,7 +140,7 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
         handover::succeed(&mut paths, &mut given).await?
     } else {
         given.locate(&mut paths);
-        InstanceLock::acquire(&paths).map_err(paths_problem)?
+        InstanceLock::acquire(&paths).map_err(|error| error.problem())?
     };
     let listener = given.agents(&loaded.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -146,20 +149,14 @@ async fn run(options: ServeOptions, mut given: Given) -> Result<(), Problem> {
     let (c, r) = (Arc::clone(&clock), Arc::clone(&random));
     let store = Store::open(&paths, kept.kind.clone(), &kept.service, c, r)
         .await
-        .map_err(|error| {
-            let problem = failed("the store cannot be opened", &error);
-            match error.remedy() {
-                Some(remedy) => problem.next_step(remedy),
-                None => problem,
-            }
-        })?;
+        .map_err(|error| error.problem())?;
     let running = Running::start(&lock, &paths, inputs, loaded, listener, store, given).await?;
     if options.until_eof {
         stop_at_eof(&running.control);
     }
     // Whoever reads the ready line may want it to end at once.
     let signals = stop::Signals::new().map_err(|error| failed("no signals", error))?;
-    announce(&lock, &paths, &running, options.ready_fd)?;
+    announce(&lock, &paths, &running, ready)?;
     running.until_stopped(&lock, signals, options.watch).await
 }
 
@@ -167,11 +164,8 @@ fn announce(
     lock: &InstanceLock,
     paths: &Paths,
     running: &Running,
-    ready_fd: Option<i32>,
+    ready: Option<Ready>,
 ) -> Result<(), Problem> {
-    let unwritten = |error| failed("the ready line cannot be written", error);
-    // Before the memory is closed.
-    let ready = ready_fd.map(Ready::open).transpose().map_err(unwritten)?;
     process::close_memory()
         .map_err(|error| failed("its memory cannot be closed to others", error))?;
     let deps = running.directory.deps();
@@ -182,7 +176,7 @@ fn announce(
         socket: paths.socket.clone(),
         started: running.control.started,
     };
-    lock.announce(&info).map_err(paths_problem)?;
+    lock.announce(&info).map_err(|error| error.problem())?;
     let sessions = deps.ledger.sessions().len();
     let upstreams = deps.config.load().upstreams.len();
     info!(url = %deps.origin, upstreams, sessions, "listening");
@@ -192,7 +186,8 @@ fn announce(
         let line = serde_json::json!({
             "url": &*deps.origin, "socket": paths.socket, "pid": std::process::id(),
         });
-        ready.write(&line.to_string()).map_err(unwritten)?;
+        let written = ready.write(&line.to_string());
+        written.map_err(|error| failed("the ready line cannot be written", error))?;
     }
     Ok(())
 }
@@ -295,7 +290,7 @@ impl Running {
                 }
                 socket
             }
-            None => lock.bind_socket().map_err(paths_problem)?,
+            None => lock.bind_socket().map_err(|error| error.problem())?,
         };
         let copies = Copies::of(&listener, &socket, given.keeper)
             .map_err(|error| failed("the sockets cannot be kept", error))?;

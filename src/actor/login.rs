@@ -10,6 +10,7 @@ use crate::oauth::{CallbackFault, DeviceFault, DiscoveryFault, PushFault, Regist
 
 use super::account::AccountStatus;
 use super::landing::Missed;
+use super::sign_in::host_of;
 
 /// How a person wants to sign in.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,15 @@ pub struct LoginOptions {
     pub device: bool,
     /// How long the person may take; the configured window where absent.
     pub window: Option<Duration>,
+}
+
+impl LoginOptions {
+    /// Whether a sign-in that was begun as `running` cannot bring what this one is for: scopes were
+    /// named, and they are others. Whoever names none is content with any.
+    pub fn asks_else(&self, running: &Self) -> bool {
+        let named = self.scopes.is_some() || !self.add_scopes.is_empty();
+        named && (&self.scopes, &self.add_scopes) != (&running.scopes, &running.add_scopes)
+    }
 }
 
 /// A sign-in that may now be finished in a browser.
@@ -118,6 +128,9 @@ pub enum LoginFault {
     /// It was given up: by a sign-out, or because the account was removed.
     #[error("the sign-in was given up")]
     Abandoned,
+    /// Another one was begun, which asks for other scopes.
+    #[error("a sign-in with other scopes has taken its place")]
+    Replaced,
 }
 
 impl LoginFault {
@@ -161,9 +174,17 @@ impl LoginFault {
             | Self::Callback(CallbackFault::Denied { .. })
             | Self::Exchange(_)
             | Self::Store(_)
-            | Self::Abandoned => problem(Code::LoginFailed).because(self),
+            | Self::Abandoned
+            | Self::Replaced => problem(Code::LoginFailed).because(self),
         }
     }
+}
+
+/// Whether something has told already where to sign in.
+fn names_another(tried: &str) -> bool {
+    [": found", ": pinned"]
+        .iter()
+        .any(|how| tried.contains(how))
 }
 
 /// How to sign in cannot be found: an outage, a server without a sign-in, or metadata that is
@@ -173,6 +194,16 @@ fn undiscovered(account: &AccountRef, fault: &DiscoveryFault, tried: &str) -> Pr
     // The first questions are ones without a token.
     let is_open = tried.contains(": 200, without a pointer") && !tried.contains(": 401");
     match fault {
+        // The upstream has answered: what cannot be reached is where its answer leads.
+        DiscoveryFault::Transient { url, cause, .. } if names_another(tried) => {
+            let asked = url::Url::parse(url).ok();
+            let host = asked.as_ref().map_or(url.clone(), host_of);
+            Problem::of_transport(&host, cause)
+                .because(format!(
+                    "{url}: {cause}; {account} names it for its sign-in"
+                ))
+                .next_step(format!("doorward login {account}"))
+        }
         DiscoveryFault::Transient { url, cause, .. } => {
             Problem::of_transport(&account.to_string(), cause)
                 .because(format!("{url}: {cause}"))
@@ -182,7 +213,8 @@ fn undiscovered(account: &AccountRef, fault: &DiscoveryFault, tried: &str) -> Pr
         }
         _ if is_open => {
             let name = &account.upstream;
-            problem
+            Problem::new(Code::NoSignIn)
+                .with("upstream", account)
                 .because("it answers without a sign-in, so it needs none")
                 .next_step(format!(
                     "set `auth = {{ kind = \"none\" }}` under [upstreams.{name}], or: doorward \

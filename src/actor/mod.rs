@@ -27,6 +27,7 @@ mod death;
 mod device;
 pub mod directory;
 mod finish;
+mod joined;
 pub mod landing;
 pub mod login;
 pub mod minting;
@@ -114,6 +115,11 @@ pub struct OpenLogin;
 #[derive(Message)]
 #[rtype(result = "LoginOutcome")]
 pub struct AwaitLogin;
+
+/// One of those who began a sign-in, or joined it, waits no longer. Whether it goes on for others.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct LeaveLogin;
 
 /// The browser came back, with this query.
 #[derive(Message)]

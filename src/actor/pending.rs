@@ -62,6 +62,23 @@ impl PendingLogins {
             .map(|(_, entry)| entry)
     }
 
+    /// Gives the sign-in of `account` until `expires`.
+    pub fn extend(&self, account: &AccountRef, expires: Timestamp) {
+        for map in [&self.by_state, &self.by_ticket] {
+            for mut entry in map.iter_mut().filter(|entry| entry.account == *account) {
+                let longer = PendingEntry {
+                    account: entry.account.clone(),
+                    authorize_url: entry.authorize_url.clone(),
+                    pushed: entry.pushed,
+                    redirect_uri: entry.redirect_uri.clone(),
+                    cookie: entry.cookie.clone(),
+                    expires,
+                };
+                *entry.value_mut() = Arc::new(longer);
+            }
+        }
+    }
+
     /// Forgets every sign-in of `account`.
     pub fn forget(&self, account: &AccountRef) {
         self.by_state.retain(|_, entry| entry.account != *account);
@@ -120,7 +137,12 @@ mod tests {
                 .by_state("state", Timestamp::from_millis(11))
                 .is_none()
         );
-        logins.forget(&"linear".parse().expect("a name"));
+        let account = "linear".parse().expect("a name");
+        logins.extend(&account, Timestamp::from_millis(12));
+        let later = Timestamp::from_millis(11);
+        assert!(logins.by_ticket("ticket", later).is_some());
+        assert!(logins.by_state("state", later).is_some());
+        logins.forget(&account);
         assert!(
             logins
                 .by_ticket("ticket", Timestamp::from_millis(1))

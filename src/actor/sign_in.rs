@@ -30,36 +30,52 @@ pub(super) struct SignIn {
     pub(super) device: Option<DeviceLogin>,
     pub(super) link: Option<LoginStarted>,
     /// Discovery or registration is running; these wait for the link.
-    starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
+    pub(super) starters: Option<Vec<oneshot::Sender<Result<LoginStarted, LoginFault>>>>,
     watchers: Vec<oneshot::Sender<LoginOutcome>>,
     pub(super) last: Option<LoginOutcome>,
     /// How the authorization server was found, a line a step.
     pub(super) trail: Vec<String>,
     /// Who issued the latest sign-in, also after it was lost.
     pub(super) issuer: Option<String>,
-    timer: Option<SpawnHandle>,
+    pub(super) timer: Option<SpawnHandle>,
     /// Keeps the place open that the browser comes back to, where it is not at the agent port.
     landing: Option<DropGuard>,
     /// Why that is not where the client is registered.
-    missed: Option<Missed>,
+    pub(super) missed: Option<Missed>,
     /// How many sign-ins were given up: an exchange that runs is worth nothing after that.
     pub(super) given_up: u64,
+    /// What the sign-in under way was asked to be.
+    pub(super) asked: Option<LoginOptions>,
+    /// Counts the attempts to find the server: what an earlier one found is nobody's.
+    pub(super) attempt: u64,
+    /// How many wait for it, as far as they said.
+    pub(super) parties: usize,
 }
 
 impl TokenManager {
-    /// Gives up a sign-in that is under way.
+    /// Gives up a sign-in that is under way, also one whose code is being exchanged.
     pub(super) fn abandon_sign_in(&mut self) {
         self.sign_in.given_up += 1;
+        self.end_waiting(LoginFault::Abandoned);
+    }
+
+    /// Ends a sign-in that still waits for its person.
+    pub(super) fn end_waiting(&mut self, fault: LoginFault) {
         let in_browser = self.sign_in.pending.take().is_some();
         let elsewhere = self.sign_in.device.take().is_some();
+        if elsewhere {
+            // A question to the server may be under way, and its answer would be nobody's.
+            self.sign_in.given_up += 1;
+        }
         if in_browser || elsewhere {
-            self.conclude(LoginOutcome::Failed(LoginFault::Abandoned));
+            self.conclude(LoginOutcome::Failed(fault));
         }
     }
 
     pub(super) fn conclude(&mut self, outcome: LoginOutcome) {
         self.sign_in.link = None;
         self.sign_in.landing = None;
+        self.sign_in.asked = None;
         self.deps.pending.forget(&self.account);
         if let LoginOutcome::Failed(fault) = &outcome {
             warn!(account = %self.account, %fault, "sign-in failed");
@@ -92,6 +108,9 @@ impl TokenManager {
             config.login.window
         };
         let window = options.window.unwrap_or(usual);
+        self.sign_in.attempt += 1;
+        let attempt = self.sign_in.attempt;
+        self.sign_in.asked = Some(options.clone());
         // A step-up adds to what there is: OC-53.
         let mut more = options.add_scopes.clone();
         if !more.is_empty() {
@@ -111,10 +130,11 @@ impl TokenManager {
             on_device,
         };
         let find = beginning.run();
-        ctx.spawn(
-            find.into_actor(self)
-                .map(|found, act, ctx| act.started_or(found, ctx)),
-        );
+        ctx.spawn(find.into_actor(self).map(move |found, act, ctx| {
+            if act.sign_in.attempt == attempt {
+                act.started_or(found, ctx);
+            }
+        }));
     }
 
     fn started_or(
@@ -129,7 +149,12 @@ impl TokenManager {
                 Begun::OnDevice(login) => self.offer_device(*login, ctx),
             }
         });
-        for starter in self.sign_in.starters.take().unwrap_or_default() {
+        if answer.is_err() {
+            self.sign_in.asked = None;
+        }
+        let starters = self.sign_in.starters.take().unwrap_or_default();
+        self.sign_in.parties = starters.len();
+        for starter in starters {
             let _ = starter.send(answer.clone());
         }
     }
@@ -179,19 +204,7 @@ impl TokenManager {
         self.sign_in.pending = Some(login);
         self.sign_in.link = Some(started.clone());
         self.sign_in.last = None;
-        let wait = expires.since(self.deps.clock.now());
-        if let Some(timer) = self.sign_in.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.sign_in.timer = Some(ctx.run_later(wait, |act, _| {
-            if act.sign_in.pending.take().is_some() {
-                let fault = match act.sign_in.missed.take() {
-                    Some(missed) => LoginFault::TimedOutElsewhere(missed),
-                    None => LoginFault::TimedOut,
-                };
-                act.conclude(LoginOutcome::Failed(fault));
-            }
-        }));
+        self.end_at(expires, ctx);
         info!(account = %self.account, "sign-in started");
         started
     }
@@ -221,7 +234,8 @@ impl Handler<BeginLogin> for TokenManager {
         if options.device && self.sign_in.pending.is_some() {
             self.abandon_sign_in();
         }
-        if let Some(link) = self.sign_in.link.clone() {
+        self.make_way(&options);
+        if let Some(link) = self.join(&options, ctx) {
             return Box::pin(async move { Ok(link) });
         }
         let plain = !options.force && options.scopes.is_none() && options.add_scopes.is_empty();

@@ -1,13 +1,14 @@
 //! Commands that need no daemon: the config file, the catalogue, the version.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 use serde_json::json;
 
 use super::arguments::{CheckArgs, ConfigCommand, ExplainArgs, InitArgs, ShowArgs};
 use super::run::Context;
+use super::start;
 use crate::api::{Failure, Version};
 use crate::config::{self, Config, ConfigError, EditError, Setting};
 use crate::ctl::{Fault, Format, Outcome, column};
@@ -80,6 +81,11 @@ pub(super) fn config_fault(context: &Context, error: &ConfigError) -> Fault {
 /// Tells a person what is wrong with a file, and what to do about it.
 pub(super) fn tell_config(context: &Context, error: &ConfigError, fix: &str) -> Fault {
     let screen = &context.ctl.screen;
+    let fix = if error.is_unreadable() {
+        "name a file that can be read, or make one: doorward config init"
+    } else {
+        fix
+    };
     let problem = error.problem().next_step(fix);
     if screen.format().is_json() {
         let mistakes = error.mistakes.iter().map(|mistake| {
@@ -141,19 +147,17 @@ fn show(context: &Context, asked: &ShowArgs) -> Outcome {
 
 fn init(context: &Context, asked: &InitArgs) -> Outcome {
     let file = &context.paths.config;
-    let failed = |error: std::io::Error| {
-        let place = file.display();
-        Fault::from(
-            Problem::new(Code::ConfigInvalid)
-                .with("file", place)
-                .with("line", 1)
-                .with("problem", "it cannot be written")
-                .because(error)
-                .next_step("doorward config init -c FILE"),
-        )
-    };
+    let failed = |error: std::io::Error| unwritten(context, &error);
     if let Some(dir) = file.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        if *dir == context.paths.state_dir {
+            start::prepare(context)?;
+        }
+        let mut builder = DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
@@ -181,28 +185,27 @@ fn init(context: &Context, asked: &InitArgs) -> Outcome {
 
 /// The fault of an edit.
 pub(super) fn edit_fault(context: &Context, error: EditError) -> Fault {
-    let file = context.paths.config.display();
     match error {
         EditError::Config(error) => config_fault(context, &error),
+        EditError::Unfit(error) => error.problem_of_change().into(),
         EditError::Exists(name) => Problem::new(Code::UpstreamExists).with("name", name).into(),
         EditError::Missing(name) => match config::load(&context.inputs()) {
             Ok(loaded) => unknown(&loaded.config, name.as_str()),
             Err(error) => config_fault(context, &error),
         },
-        EditError::Changed(_) => Problem::new(Code::ConfigInvalid)
-            .with("file", file)
-            .with("line", 1)
-            .with("problem", "somebody else changed it meanwhile")
-            .because("nothing was written")
-            .next_step("the same command again")
+        EditError::Changed(file) => Problem::new(Code::ConfigChanged)
+            .with("file", file.display())
             .into(),
-        EditError::Io { error, .. } => Problem::new(Code::ConfigInvalid)
-            .with("file", file)
-            .with("line", 1)
-            .with("problem", "it cannot be written")
-            .because(error)
-            .into(),
+        EditError::Io { error, .. } => unwritten(context, &error),
     }
+}
+
+/// The fault that the config file cannot be read or written.
+fn unwritten(context: &Context, error: &std::io::Error) -> Fault {
+    Problem::new(Code::ConfigUnwritable)
+        .with("file", context.paths.config.display())
+        .with("detail", error)
+        .into()
 }
 
 /// The fault that an upstream of this name exists.

@@ -3,32 +3,28 @@
 
 use url::{Host, Url};
 
-use super::arguments::{AuthForm, GroundsArgs, LoginArgs, UpstreamAddArgs};
+use super::arguments::{AuthForm, LoginArgs, UpstreamAddArgs};
 use super::run::{Context, spelled};
 use super::upstream::{self, Added};
-use super::{local, start};
+use super::{address, local, start};
 use crate::api::{self, StartLogin, Upstreams};
 use crate::config::{self, UpstreamUrl};
 use crate::ctl::{self, Fault, LoginArguments, Outcome};
 use crate::model::catalogue::{Code, Problem};
 
 pub(super) async fn login(context: &Context, asked: LoginArgs) -> Outcome {
-    let (account, added) = if let Some(url) = address(&asked.target) {
-        known_or_added(context, &url?, asked.name.as_deref()).await?
-    } else {
-        if context.running().await?.is_none() {
-            check_name(context, &asked.target)?;
-        }
-        (asked.target.clone(), false)
-    };
-    let outcome = sign_in(context, asked, &account).await;
-    if added && !matches!(outcome, Ok(0)) {
-        take_back(context, &account).await;
+    if let Some(url) = address(&asked.target) {
+        return address::login(context, asked, &url?).await;
     }
+    if context.running().await?.is_none() {
+        check_name(context, &asked.target)?;
+    }
+    let account = asked.target.clone();
+    let outcome = sign_in(context, asked, &account).await;
     spelled(&context.ctl, outcome, Some(&account)).await
 }
 
-async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome {
+pub(super) async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome {
     let (status, started) = start::ensure_running(context).await?;
     if started {
         context
@@ -49,25 +45,6 @@ async fn sign_in(context: &Context, asked: LoginArgs, account: &str) -> Outcome 
         no_browser: asked.no_browser,
     };
     ctl::login(&context.ctl, &arguments).await
-}
-
-/// Takes an upstream out of the config again that was added for a sign-in which failed, unless
-/// somebody else has signed in to it meanwhile.
-async fn take_back(context: &Context, name: &str) {
-    let client = &context.ctl.client;
-    let path = api::path::upstream(name);
-    let Ok(detail) = client.get::<api::UpstreamDetail>(&path).await else {
-        return;
-    };
-    if detail.items.iter().any(|account| account.token.is_some()) {
-        return;
-    }
-    let removed: Result<serde_json::Value, Fault> =
-        client.call(http::Method::DELETE, &path, None::<&()>).await;
-    if removed.is_ok() {
-        let screen = &context.ctl.screen;
-        screen.say(format!("Removed upstream {name} again: nobody signed in"));
-    }
 }
 
 /// The address that was typed, if it was one: names have no dot and no colon.
@@ -103,12 +80,14 @@ fn check_name(context: &Context, target: &str) -> Result<(), Fault> {
     }
 }
 
-/// The upstream with this address; a new one where there is none, which is told.
-async fn known_or_added(
+/// The upstream with this address; a new one where there is none, which is told. Of two commands at
+/// a time, the second finds what the first has added.
+pub(super) async fn known_or_added(
     context: &Context,
     url: &str,
     wanted: Option<&str>,
 ) -> Result<(String, bool), Fault> {
+    let _turn = start::turn(context).await?;
     let known: Vec<(String, String)> = if context.running().await?.is_some() {
         let upstreams: Upstreams = context.ctl.client.get(api::path::UPSTREAMS).await?;
         let items = upstreams.items.into_iter();
@@ -131,20 +110,8 @@ async fn known_or_added(
         (None, Some(parsed)) => free(&name_of(parsed.url()), &known),
         (None, None) => return Err(not_a_url(url)),
     };
-    let asked = UpstreamAddArgs {
-        name: name.clone(),
-        url: url.to_owned(),
-        auth: AuthForm::Oauth,
-        client_id: None,
-        signs: false,
-        headers: Vec::new(),
-        label: None,
-        scopes: Vec::new(),
-        allow_http: false,
-        no_probe: true,
-        grounds: GroundsArgs::default(),
-    };
-    if upstream::add(context, &asked).await? == Added::New {
+    let asked = UpstreamAddArgs::of(&name, url, AuthForm::Oauth);
+    if upstream::add_in_turn(context, &asked).await? == Added::New {
         let screen = &context.ctl.screen;
         screen.say(format!("Added upstream {name}  ({url})"));
         return Ok((name, true));

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and which command runs then. Only flags that work are
 //! here.
 
+mod address;
 mod agent;
 mod arguments;
 mod attach;

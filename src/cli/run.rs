@@ -231,6 +231,7 @@ async fn dispatch(context: &Context, command: Option<Command>) -> Outcome {
         Some(Command::Upstream(asked)) => upstream::run(context, asked).await,
         Some(Command::Session(asked)) => session::run(context, asked).await,
         Some(Command::Bridge(asked)) => bridge::bridge(context, asked).await,
+        Some(Command::Ctl(CtlCommand::Reload)) => reload(context).await,
         Some(Command::Ctl(asked)) => run_ctl(ctl, asked).await,
         Some(Command::Config(asked)) => local::config(context, asked),
         Some(Command::Service(asked)) => service::run(context, asked).await,
@@ -279,6 +280,18 @@ pub(super) async fn run_ctl(ctl: &Ctl, command: CtlCommand) -> Outcome {
     }
 }
 
+/// `ctl reload`: what the daemon does not take is shown whole, where it is in the file.
+async fn reload(context: &Context) -> Outcome {
+    let outcome = ctl::reload(&context.ctl).await;
+    match &outcome {
+        Err(fault) if fault.code() == Some(Code::ConfigInvalid) => {
+            start::load(context)?;
+            outcome
+        }
+        _ => outcome,
+    }
+}
+
 async fn logout(ctl: &Ctl, asked: &LogoutArgs) -> Outcome {
     let request = Logout {
         keep_client: asked.keep_client,
@@ -305,14 +318,25 @@ fn serve_here(context: &Context, asked: ServeArgs) -> Outcome {
     let global = &context.global;
     let upstreams: Result<Vec<_>, Fault> = asked.upstreams.iter().map(|it| named(it)).collect();
     let absolute = |path: &Option<PathBuf>| path.as_ref().and_then(|p| std::path::absolute(p).ok());
+    let upstreams = upstreams?;
+    // All mistakes are shown here. The command that starts a daemon has shown them already.
+    if !asked.tell_failure {
+        let mut inputs = context.inputs();
+        inputs.flags.bind = asked.bind;
+        inputs.flags.port = asked.port;
+        inputs.flags.upstreams.clone_from(&upstreams);
+        let loaded = crate::config::load(&inputs);
+        loaded.map_err(|error| local::config_fault(context, &error))?;
+    }
     let options = ServeOptions {
         config_path: absolute(&global.config),
         state_dir: absolute(&global.state_dir),
         socket: absolute(&global.socket),
         bind: asked.bind,
         port: asked.port,
-        upstreams: upstreams?,
+        upstreams,
         ready_fd: asked.ready_fd,
+        tell_failure: asked.tell_failure,
         until_eof: asked.until_eof,
         succeed: asked.succeed,
         log_format: asked.log_format.map(|form| match form {

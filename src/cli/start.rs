@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,9 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::local;
 use super::run::Context;
 use super::service;
-use crate::api::{
-    self, Account, AccountState, Daemon, DaemonState, Failure, FailureDetail, Status, Stopping,
-};
+use crate::api::{self, Account, AccountState, Daemon, DaemonState, Failure, Status, Stopping};
 use crate::config::{self, Config};
 use crate::ctl::{self, Fault, Outcome, StatusArguments};
 use crate::model::catalogue::{Code, Problem};
@@ -157,10 +154,6 @@ pub(super) async fn ensure_running(context: &Context) -> Result<(Status, bool), 
     }
     // Mistakes are better shown here than in the log of a daemon that does not start.
     load(context)?;
-    context
-        .paths
-        .prepare()
-        .map_err(|error| could_not(context, &error.to_string()))?;
     let _turn = turn(context).await?;
     if let Some(status) = context.running().await? {
         return Ok((status, false));
@@ -175,8 +168,25 @@ pub(super) async fn ensure_running(context: &Context) -> Result<(Status, bool), 
 /// The turn to start a daemon: of two commands at a time, the second waits here, and then finds
 /// what the first has started.
 pub(super) async fn turn(context: &Context) -> Result<File, Fault> {
-    let turn = locked(context.paths.state_dir.join("start.lock"), READY_WITHIN * 2).await;
+    prepare(context)?;
+    let turn = locked(context.paths.start_lock(), READY_WITHIN * 2).await;
     turn.map_err(|error| could_not(context, &error))
+}
+
+/// The turn to change the config file, in which no daemon begins to read it; `None` where one runs,
+/// which changes its file itself.
+pub(super) async fn turn_without_daemon(context: &Context) -> Result<Option<File>, Fault> {
+    if context.running().await?.is_some() {
+        return Ok(None);
+    }
+    let turn = turn(context).await?;
+    Ok(context.running().await?.is_none().then_some(turn))
+}
+
+/// Makes the state directory, closed to others before anything is in it.
+pub(super) fn prepare(context: &Context) -> Result<(), Fault> {
+    let prepared = context.paths.prepare();
+    prepared.map_err(|error| Fault::from(error.problem()))
 }
 
 /// The fault that no daemon could be started.
@@ -196,15 +206,12 @@ pub(super) async fn spawn(
 ) -> Result<(), Fault> {
     let failed = |error: &dyn std::fmt::Display| could_not(context, &error.to_string());
     set_aside(&context.paths.log, LONGEST_LOG).map_err(|error| failed(&error))?;
-    let mut log = OpenOptions::new()
+    let log = OpenOptions::new()
         .create(true)
         .append(true)
-        .read(true)
         .mode(0o600)
         .open(&context.paths.log)
         .map_err(|error| failed(&error))?;
-    let before = log.seek(SeekFrom::End(0)).map_err(|error| failed(&error))?;
-    let errors = log.try_clone().map_err(|error| failed(&error))?;
     let program = std::env::current_exe().map_err(|error| failed(&error))?;
     let mut command = std::process::Command::new(program);
     command
@@ -217,7 +224,7 @@ pub(super) async fn spawn(
         .env_remove("DOORWARD_SESSION")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(errors)
+        .stderr(log)
         .process_group(0);
     let mut child = tokio::process::Command::from(command)
         .spawn()
@@ -231,10 +238,16 @@ pub(super) async fn spawn(
     let mut reader = BufReader::new(stdout);
     let read = tokio::time::timeout(patience, reader.read_line(&mut line)).await;
     match read {
-        Ok(Ok(length)) if length > 0 => Ok(()),
+        Ok(Ok(length)) if length > 0 => match refusal(&line) {
+            None => Ok(()),
+            Some(fault) => {
+                let _ = child.wait().await;
+                Err(fault)
+            }
+        },
         Ok(_) => {
             let _ = child.wait().await;
-            Err(last_words(&mut log, before).unwrap_or_else(|| failed(&"it ended at once")))
+            Err(failed(&"it ended at once"))
         }
         Err(_) => Err(failed(
             &"it is not ready yet; it may wait for the keyring to be unlocked",
@@ -267,7 +280,9 @@ pub(super) async fn ensure_apart(context: &Context) -> Result<Status, Fault> {
 }
 
 fn arguments(context: &Context) -> Vec<OsString> {
-    let mut all = vec!["serve".into(), "--ready-fd".into(), "1".into()];
+    let mut all: Vec<OsString> = ["serve", "--ready-fd", "1", "--tell-failure"]
+        .map(OsString::from)
+        .to_vec();
     all.extend(same_daemon(context));
     all
 }
@@ -280,30 +295,10 @@ pub(super) fn same_daemon(context: &Context) -> Vec<OsString> {
         .collect()
 }
 
-/// The error that a daemon wrote to its log before it ended.
-fn last_words(log: &mut File, from: u64) -> Option<Fault> {
-    let mut text = String::new();
-    log.seek(SeekFrom::Start(from)).ok()?;
-    log.take(1 << 20).read_to_string(&mut text).ok()?;
-    let at = text.rfind("error: ")?;
-    let mut lines = text[at..].lines();
-    let message = lines.next()?.strip_prefix("error: ")?.to_owned();
-    let mut detail = FailureDetail {
-        code: Code::StartFailed.as_str().to_owned(),
-        message,
-        why: String::new(),
-        fix: None,
-        request_id: None,
-    };
-    for line in lines {
-        let line = line.trim();
-        if let Some(why) = line.strip_prefix("why: ") {
-            why.clone_into(&mut detail.why);
-        } else if let Some(fix) = line.strip_prefix("run: ") {
-            detail.fix = Some(fix.to_owned());
-        }
-    }
-    Some(Fault::Failure(Box::new(Failure { error: detail })))
+/// What a daemon wrote in the place of its ready line, where that says why it did not start.
+fn refusal(line: &str) -> Option<Fault> {
+    let failure: Failure = serde_json::from_str(line).ok()?;
+    Some(Fault::Failure(Box::new(failure)))
 }
 
 /// Waits for the exclusive lock of `path`.
@@ -365,31 +360,5 @@ async fn gone(lock: &Path, patience: Duration) -> Result<(), Fault> {
         Err(_) => Err(Problem::new(Code::TimedOut)
             .because("it was told to stop and still finishes what is running")
             .into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    #[test]
-    fn the_last_words_of_a_daemon_become_the_error() {
-        let mut log = tempfile::tempfile().expect("a file");
-        let old = "error: old\n  why: gone\n";
-        write!(log, "{old}2026 INFO starting\nerror: 127.0.0.1:5177 is already in use\n  why: pid 991 (node) is listening\n  run: doorward serve --port 5178\n").expect("written");
-        let fault = last_words(&mut log, old.len() as u64).expect("found");
-        let Fault::Failure(failure) = fault else {
-            panic!("another kind");
-        };
-        assert_eq!(failure.error.message, "127.0.0.1:5177 is already in use");
-        assert_eq!(failure.error.why, "pid 991 (node) is listening");
-        assert_eq!(
-            failure.error.fix.as_deref(),
-            Some("doorward serve --port 5178")
-        );
-        let mut silent = tempfile::tempfile().expect("a file");
-        assert!(last_words(&mut silent, 0).is_none());
     }
 }

@@ -7,10 +7,11 @@ use super::{import, local, secret, start};
 use crate::api::{
     self, Account, AddProvider, AddUpstream, ChangeUpstream, SettingView, UpstreamDetail, Upstreams,
 };
-use crate::config::{self, EditError, Edition, NewProvider, NewUpstream};
+use crate::config::{self, EditError, Edition, NewProvider, NewUpstream, UpstreamUrl};
 use crate::ctl::{self, Fault, Outcome};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::id::UpstreamName;
+use crate::model::invocation::quoted;
 use http::Method;
 
 pub(super) async fn run(context: &Context, command: UpstreamCommand) -> Outcome {
@@ -145,7 +146,44 @@ pub(super) enum Added {
 /// Adds an upstream, by the daemon or here. Adding what is there already changes nothing (seeds.md
 /// S1-03).
 pub(super) async fn add(context: &Context, asked: &UpstreamAddArgs) -> Result<Added, Fault> {
+    let _turn = start::turn_without_daemon(context).await?;
+    add_in_turn(context, asked).await
+}
+
+/// What to type in the place of what was asked for.
+fn better(asked: &UpstreamAddArgs) -> String {
+    let (name, url) = (&asked.name, quoted(&asked.url));
+    let add = format!("doorward upstream add {name}");
+    let is_web = UpstreamUrl::parse(&asked.url).is_some();
+    if !is_web {
+        format!("{add} https://mcp.example.com/mcp")
+    } else if asked.auth == AuthForm::ClientCredentials && asked.client_id.is_none() {
+        format!("{add} {url} --auth client-credentials --client-id ID")
+    } else if asked.url.starts_with("http:") && !asked.allow_http {
+        format!("write https, or, if the network between is yours: {add} {url} --allow-http")
+    } else {
+        "doorward upstream add --help".to_owned()
+    }
+}
+
+/// The same for a caller that has the turn already, or knows that a daemon runs.
+pub(super) async fn add_in_turn(
+    context: &Context,
+    asked: &UpstreamAddArgs,
+) -> Result<Added, Fault> {
     let new = name(&asked.name)?;
+    let added = add_named(context, asked, new).await;
+    added.map_err(|fault| match fault.code() {
+        Some(Code::BadRequest) => fault.with_next_step(better(asked)),
+        _ => fault,
+    })
+}
+
+async fn add_named(
+    context: &Context,
+    asked: &UpstreamAddArgs,
+    new: UpstreamName,
+) -> Result<Added, Fault> {
     let headers = asked.headers.iter().map(|text| header(text));
     let headers: Vec<(String, String)> = headers.collect::<Result<_, Fault>>()?;
     agree(asked)?;
@@ -309,11 +347,11 @@ async fn remove(context: &Context, asked: &str) -> Outcome {
             return Err(Fault::Declined);
         }
     }
-    if running.is_some() {
+    if let Some(_turn) = start::turn_without_daemon(context).await? {
+        edit(context, |edition| edition.remove(&gone))?;
+    } else {
         let path = api::path::upstream(asked);
         let _: serde_json::Value = ctl.client.call(Method::DELETE, &path, None::<&()>).await?;
-    } else {
-        edit(context, |edition| edition.remove(&gone))?;
     }
     if ctl.screen.format().is_json() {
         ctl.screen.json(&serde_json::json!({
@@ -351,10 +389,11 @@ async fn change_it(
     context: &Context,
     asked: &str,
     change: &ChangeUpstream,
-    here: impl FnOnce(&mut Edition, &UpstreamName) -> Result<(), EditError>,
+    here: impl Fn(&mut Edition, &UpstreamName) -> Result<(), EditError>,
 ) -> Result<(), Fault> {
     let old = name(asked)?;
-    if context.running().await?.is_some() {
+    let turn = start::turn_without_daemon(context).await?;
+    if turn.is_none() {
         let path = api::path::upstream(asked);
         let client = &context.ctl.client;
         let _: UpstreamDetail = client.call(Method::PATCH, &path, Some(change)).await?;
@@ -372,14 +411,20 @@ fn name(text: &str) -> Result<UpstreamName, Fault> {
     })
 }
 
-/// Changes the file here.
+/// Changes the file here, in a turn: what changed it meanwhile was a person's editor, and what that
+/// wrote is read before the second try.
 fn edit(
     context: &Context,
-    change: impl FnOnce(&mut Edition) -> Result<(), EditError>,
+    change: impl Fn(&mut Edition) -> Result<(), EditError>,
 ) -> Result<(), Fault> {
-    let done = Edition::open(&context.paths.config).and_then(|mut edition| {
+    let once = || {
+        let mut edition = Edition::open(&context.paths.config)?;
         change(&mut edition)?;
         edition.save(&context.inputs())
-    });
+    };
+    let done = match once() {
+        Err(EditError::Changed(_)) => once(),
+        done => done,
+    };
     done.map_err(|error| local::edit_fault(context, error))
 }

@@ -1,9 +1,9 @@
 //! Changes the file of a configuration and nothing in it but what is meant: comments, order and
 //! blank lines stay. A file that somebody else changed meanwhile is left alone.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
@@ -14,9 +14,12 @@ use crate::model::id::UpstreamName;
 /// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// It is not a right configuration, before or after the change.
+    /// It is not a right configuration, before the change.
     #[error("{0}")]
     Config(Box<ConfigError>),
+    /// It is right as it is, and would not be with the change.
+    #[error("{0}")]
+    Unfit(Box<ConfigError>),
     /// There is an upstream of that name already.
     #[error("there is already an upstream called {0}")]
     Exists(UpstreamName),
@@ -178,7 +181,14 @@ impl Edition {
     /// Checks the result as a whole and puts it in the place of the file: all of it or nothing.
     pub fn save(self, inputs: &Inputs) -> Result<(), EditError> {
         let text = self.text();
-        parse(&text, inputs).map_err(|error| EditError::Config(Box::new(error)))?;
+        if let Err(after) = parse(&text, inputs) {
+            // Lines that are not in the file yet are no place to point to.
+            let before = parse(self.before.as_deref().unwrap_or_default(), inputs);
+            return Err(match before {
+                Ok(_) => EditError::Unfit(Box::new(after)),
+                Err(before) => EditError::Config(Box::new(before)),
+            });
+        }
         let io = |error| EditError::Io {
             file: self.file.clone(),
             error,
@@ -186,7 +196,12 @@ impl Edition {
         // A link is followed, so that a file kept elsewhere stays where it is.
         let target = fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
         let dir = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).map_err(io)?;
+        let mut builder = DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io)?;
         let mode = fs::metadata(&target).map_or(0o600, |facts| facts.permissions().mode());
         let mut new = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
         new.write_all(text.as_bytes()).map_err(io)?;

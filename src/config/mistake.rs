@@ -31,6 +31,8 @@ pub enum Place {
     Variable(String),
     /// On the command line.
     Flag(String),
+    /// The file as a whole, which could not be read.
+    Whole,
 }
 
 /// A configuration that cannot be used, and everything that is wrong with it.
@@ -58,7 +60,25 @@ impl ConfigError {
     pub fn position(&self, mistake: &Mistake) -> Option<Position> {
         match &mistake.place {
             Place::File(span) => Some(position(&self.text, span.start)),
-            Place::Variable(_) | Place::Flag(_) => None,
+            Place::Variable(_) | Place::Flag(_) | Place::Whole => None,
+        }
+    }
+
+    /// Whether the file could not even be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.mistakes.iter().any(|it| it.place == Place::Whole)
+    }
+
+    /// The same as a problem of what was asked for, where the file itself is right.
+    pub fn problem_of_change(&self) -> Problem {
+        let Some(first) = self.mistakes.first() else {
+            return Problem::new(Code::BadRequest);
+        };
+        let problem =
+            Problem::new(Code::BadRequest).because(format!("{}: {}", first.message, first.note));
+        match &first.help {
+            Some(help) => problem.next_step(help),
+            None => problem,
         }
     }
 
@@ -76,11 +96,14 @@ impl ConfigError {
             return problem.with("bind", first.message.as_str());
         }
         let problem = problem.with("problem", first.message.as_str());
+        let file = self.file.display();
         match (&first.place, self.position(first)) {
-            (Place::File(_), Some(at)) => problem
-                .with("file", self.file.display())
-                .with("line", at.line),
-            (place, _) => problem.with("file", place.name()).with("line", 1),
+            (Place::Variable(name), _) => {
+                problem.with("place", format!("environment variable {name}"))
+            }
+            (Place::Flag(name), _) => problem.with("place", name),
+            (_, Some(at)) => problem.with("place", format!("{file}:{}", at.line)),
+            (_, None) => problem.with("place", file),
         }
     }
 
@@ -102,6 +125,7 @@ impl ConfigError {
         let place = match &mistake.place {
             Place::Variable(name) => format!("  --> environment variable {name}\n   = {note}\n"),
             Place::Flag(name) => format!("  --> {name}\n   = {note}\n"),
+            Place::Whole => format!("  --> {}\n   = {note}\n", self.file.display()),
             Place::File(span) => self.render_place(span, &note),
         };
         shown.push_str(&place);
@@ -123,15 +147,6 @@ impl ConfigError {
             "  --> {name}:{line}:{column}\n{blank} |\n{line} | {written}\n\
              {blank} | {padding}{carets} {note}\n"
         )
-    }
-}
-
-impl Place {
-    fn name(&self) -> &str {
-        match self {
-            Self::Variable(name) | Self::Flag(name) => name,
-            Self::File(_) => "the config",
-        }
     }
 }
 
@@ -193,20 +208,30 @@ fn masked(line: &str) -> String {
     if !secretive && !lower.split("://").skip(1).any(names_somebody) {
         return clean;
     }
-    let mut quote = None;
-    let hide = |c: char| match quote {
-        None if c == '"' || c == '\'' => {
-            quote = Some(c);
-            c
+    let mut shown = String::with_capacity(clean.len());
+    let mut rest = clean.as_str();
+    while let Some(at) = rest.find(['"', '\'']) {
+        let (before, quoted) = rest.split_at(at + 1);
+        shown.push_str(before);
+        let end = before
+            .chars()
+            .next_back()
+            .and_then(|quote| quoted.find(quote));
+        let (inner, after) = quoted.split_at(end.unwrap_or(quoted.len()));
+        // A name is no secret, and a mistake may be in it.
+        if after
+            .get(1..)
+            .is_some_and(|after| after.trim_start().starts_with('='))
+        {
+            shown.push_str(inner);
+        } else {
+            shown.extend(inner.chars().map(|_| '*'));
         }
-        Some(open) if c == open => {
-            quote = None;
-            c
-        }
-        Some(_) => '*',
-        None => c,
-    };
-    clean.chars().map(hide).collect()
+        let quote = after.chars().take(1);
+        shown.extend(quote);
+        rest = after.get(1..).unwrap_or_default();
+    }
+    shown + rest
 }
 
 fn one_line(text: &str) -> String {
@@ -227,6 +252,11 @@ mod tests {
             assert!(!masked(line).contains("canary"), "{}", masked(line));
             assert_eq!(masked(line).len(), line.len());
         }
+        let named = masked("headers = { \"Bad Token\" = \"canary\", 'x' = 'canary' }");
+        assert_eq!(
+            named,
+            "headers = { \"Bad Token\" = \"******\", 'x' = '******' }"
+        );
         let harmless = "token_endpoint = \"https://as.example/token?for=me@example.org\"";
         assert_eq!(masked(harmless), harmless);
     }

@@ -163,7 +163,7 @@ pub fn parse(text: &str, inputs: &Inputs) -> Result<Loaded, ConfigError> {
     }
     mistakes.sort_by_key(|mistake| match &mistake.place {
         Place::File(span) => span.start,
-        Place::Variable(_) | Place::Flag(_) => usize::MAX,
+        Place::Variable(_) | Place::Flag(_) | Place::Whole => usize::MAX,
     });
     Err(ConfigError {
         file: inputs.file.clone(),
@@ -177,7 +177,7 @@ fn unreadable(file: &Path, error: &io::Error) -> ConfigError {
         file: file.to_owned(),
         text: String::new(),
         mistakes: vec![Mistake {
-            place: Place::File(0..0),
+            place: Place::Whole,
             message: "the config cannot be read".to_owned(),
             note: error.to_string(),
             help: None,

@@ -246,6 +246,11 @@ impl<'t> Section<'t> {
                     let message = format!("`{}` cannot be a name", item.name);
                     let wrong = Wrong::new("", format!("{error}"));
                     self.report.mistake(&item.key, message, wrong);
+                    // What is below it is looked at as well; nothing is made of it.
+                    if let Ok(stand_in) = "unnamed".parse() {
+                        let section = Section::new(path, item.key.clone(), table, self.report);
+                        all.push((stand_in, section));
+                    }
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+
 use super::browser::{self, Opened};
 use super::{Color, Ctl, Fault, Outcome, device, paste};
 use crate::api::{
@@ -14,6 +16,9 @@ use crate::model::time::brief;
 /// How long one question after the outcome may stay unanswered; the daemon answers at once when
 /// something happens.
 const LONG_POLL: Duration = Duration::from_secs(25);
+
+/// The exit code of a command that was interrupted from the keyboard, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// What `login` was asked.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +56,7 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
             return Err(Fault::Declined);
         }
         device::invite(ctl, &arguments.account, code, started.expires_at);
-        return finish(ctl, arguments, &outcome(ctl, &path).await?).await;
+        return finish(ctl, arguments, &outcome(ctl, arguments, &path).await?).await;
     }
     let url = started.url.as_deref().ok_or_else(|| {
         Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")
@@ -63,7 +68,7 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
         paste::finish(ctl, &arguments.account, &started).await?
     } else {
         invite(ctl, arguments, &started, url);
-        outcome(ctl, &path).await?
+        outcome(ctl, arguments, &path).await?
     };
     finish(ctl, arguments, &progress).await
 }
@@ -131,8 +136,41 @@ fn eprintln_always(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Waits for the end of the sign-in.
-async fn outcome(ctl: &Ctl, path: &str) -> Result<LoginProgress, Fault> {
+/// Waits for the end of the sign-in, as long as the person at this terminal wants to.
+async fn outcome(
+    ctl: &Ctl,
+    arguments: &LoginArguments,
+    path: &str,
+) -> Result<LoginProgress, Fault> {
+    let own_wait = async {
+        match arguments.request.window_s {
+            // That of somebody else, whose sign-in was joined, may be longer.
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let fault = tokio::select! {
+        progress = ended(ctl, path) => return progress,
+        () = own_wait => Problem::new(Code::LoginTimeout)
+            .with("upstream", &arguments.account)
+            .because("its window passed")
+            .into(),
+        Ok(()) = tokio::signal::ctrl_c() => Fault::Said(INTERRUPTED),
+    };
+    let left: Result<LoginProgress, Fault> =
+        ctl.client.call(Method::DELETE, path, None::<&()>).await;
+    if matches!(fault, Fault::Said(_)) {
+        let goes_on = left.is_ok_and(|left| left.state == LoginState::Pending);
+        ctl.screen.say(if goes_on {
+            "Stopped; somebody else still waits for this sign-in."
+        } else {
+            "Stopped; nobody was signed in."
+        });
+    }
+    Err(fault)
+}
+
+async fn ended(ctl: &Ctl, path: &str) -> Result<LoginProgress, Fault> {
     let path = format!("{path}?wait_ms={}", LONG_POLL.as_millis());
     loop {
         let progress: LoginProgress = ctl.client.get(&path).await?;

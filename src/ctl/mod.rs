@@ -101,6 +101,19 @@ impl Fault {
         }
     }
 
+    /// The same with another next step.
+    #[must_use]
+    pub fn with_next_step(self, fix: String) -> Self {
+        match self {
+            Self::Failure(mut failure) => {
+                failure.error.fix = Some(fix);
+                Self::Failure(failure)
+            }
+            Self::Problem(problem) => problem.next_step(fix).into(),
+            other => other,
+        }
+    }
+
     /// Tells the person.
     pub fn tell(&self, screen: &Screen, spelling: Option<&str>) {
         match self {

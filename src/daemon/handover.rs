@@ -18,8 +18,8 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::failed;
 use super::sockets::{Given, Keeper};
-use super::{failed, paths_problem};
 use crate::api::{self, Stopping};
 use crate::ctl::{Client, Fault};
 use crate::failpoint;
@@ -110,7 +110,7 @@ struct Legacy {
 /// as soon as it has let go of it, and of the store before that.
 pub(super) async fn succeed(paths: &mut Paths, given: &mut Given) -> Result<InstanceLock, Problem> {
     let Some(legacy) = ask(paths).await? else {
-        return InstanceLock::acquire(paths).map_err(paths_problem);
+        return InstanceLock::acquire(paths).map_err(|error| error.problem());
     };
     *given = legacy.given;
     given.locate(paths);
@@ -123,7 +123,7 @@ pub(super) async fn succeed(paths: &mut Paths, given: &mut Given) -> Result<Inst
         let _ = done.send(InstanceLock::await_turn(&paths));
     });
     match tokio::time::timeout(legacy.patience, turn).await {
-        Ok(Ok(lock)) => lock.map_err(paths_problem),
+        Ok(Ok(lock)) => lock.map_err(|error| error.problem()),
         Ok(Err(error)) => Err(failed("the lock", error)),
         Err(_) => Err(failed(
             "the daemon before still finishes what is running",
@@ -137,7 +137,7 @@ pub(super) async fn succeed(paths: &mut Paths, given: &mut Given) -> Result<Inst
 async fn ask(paths: &Paths) -> Result<Option<Legacy>, Problem> {
     let client = Client::new(paths.find_socket());
     let beside = paths.socket.parent().unwrap_or(&paths.state_dir);
-    ensure_private_dir(beside).map_err(paths_problem)?;
+    ensure_private_dir(beside).map_err(|error| error.problem())?;
     let trouble = |error| failed("no socket for the sockets of the daemon that runs", error);
     let waiting = tempfile::Builder::new()
         .prefix("next")

@@ -38,7 +38,12 @@ async fn keep_house(control: &Control, watch: bool, log: &Path) {
         if watch && now != seen {
             seen = now;
             match (control.reload)() {
-                Ok(report) => info!(?report.changed, ?report.added, "configuration reloaded"),
+                Ok(report) => info!(
+                    added = named(&report.added),
+                    removed = named(&report.removed),
+                    changed = named(&report.changed),
+                    "configuration reloaded"
+                ),
                 Err(problem) => warn!(problem = problem.message(), "configuration kept"),
             }
         }
@@ -49,4 +54,9 @@ fn changed_at(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file)
         .and_then(|data| data.modified())
         .ok()
+}
+
+/// The names in a line; where there are none, nothing.
+fn named(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(", "))
 }

@@ -59,8 +59,8 @@ impl Invocation {
     }
 }
 
-/// `path` as a shell reads it back.
-fn quoted(path: &str) -> String {
+/// A word, or a path, as a shell reads it back.
+pub fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !path.is_empty() && path.chars().all(plain) {
         return path.to_owned();

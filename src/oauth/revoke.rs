@@ -1,6 +1,7 @@
 //! Revocation (RFC 7009): the refresh token first, then the access token. A sign-out is complete
 //! locally whatever comes of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
@@ -29,6 +30,17 @@ pub enum Revocation {
     },
     /// The server refused.
     Refused(u16),
+}
+
+impl fmt::Display for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("they are void"),
+            Self::NotOffered => f.write_str("it offers no revocation"),
+            Self::Later { cause, .. } => cause.fmt(f),
+            Self::Refused(status) => write!(f, "it answered {status}"),
+        }
+    }
 }
 
 /// Revokes the tokens of a grant. The refresh token counts: without it the access token lives its

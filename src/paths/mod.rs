@@ -7,6 +7,7 @@
 mod lock;
 pub mod log;
 mod private;
+mod problem;
 
 pub use lock::{DaemonInfo, InstanceLock};
 pub use private::{
@@ -32,13 +33,15 @@ const STORE: &str = "store.redb";
 const KEY: &str = "store.key";
 const CONFIG: &str = "config.toml";
 const LOG: &str = "doorward.log";
+const FORMER_LOG: &str = "doorward.log.1";
+const START_LOCK: &str = "start.lock";
 const RUN: &str = "run";
 const AGENTS: &str = "agents";
 const CONNECTIONS: &str = "connections.json";
 const CONNECTIONS_LOCK: &str = "connections.lock";
 
 /// Everything of ours that a state directory may hold.
-const FILE_NAMES: [&str; 11] = [
+const FILE_NAMES: [&str; 13] = [
     SOCKET,
     LOCK,
     DAEMON,
@@ -46,6 +49,8 @@ const FILE_NAMES: [&str; 11] = [
     KEY,
     CONFIG,
     LOG,
+    FORMER_LOG,
+    START_LOCK,
     RUN,
     AGENTS,
     CONNECTIONS,
@@ -59,9 +64,7 @@ pub enum PathError {
     #[error("no home directory is known; set HOME or DOORWARD_STATE_DIR")]
     NoHome,
     /// Other people may read or write a directory or a file of ours.
-    #[error("{} can be used by others (mode {mode:03o}); {}", .path.display(),
-        if *.directory { "use a directory of its own, or close this one: chmod 700" }
-        else { "close it: chmod 600" })]
+    #[error("{} can be used by others (mode {mode:03o})", .path.display())]
     Exposed {
         /// Which.
         path: PathBuf,
@@ -103,6 +106,7 @@ pub enum PathError {
 }
 
 impl PathError {
+    /// The operating system's refusal of `path`.
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),
@@ -289,6 +293,11 @@ impl Paths {
     /// What agent programs are pointed to for a run: no secret is there.
     pub fn agents(&self) -> PathBuf {
         self.state_dir.join(AGENTS)
+    }
+
+    /// Held by the one command that may start a daemon, or change the config file without one.
+    pub fn start_lock(&self) -> PathBuf {
+        self.state_dir.join(START_LOCK)
     }
 
     /// Creates the state directory, or refuses one that others may use.

@@ -54,6 +54,10 @@ pub fn ensure_private_dir(dir: &Path) -> Result<(), PathError> {
             .any(|name| entry.as_ref().is_ok_and(|it| it.file_name() == *name));
     }
     if !empty && (!only_ours || mode & OTHERS_WRITE != 0) {
+        // Another command may have closed it meanwhile, and put in what was seen.
+        if is_private_dir(dir) {
+            return Ok(());
+        }
         return Err(PathError::Exposed {
             path: dir.to_owned(),
             mode,

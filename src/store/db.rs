@@ -51,7 +51,7 @@ impl Database {
             .create_file(file)
             .map_err(|error| match error {
                 redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(paths.store.clone()),
-                error => backend(error),
+                error => opened(paths, error),
             })?;
         Self::prepared(database)
     }
@@ -201,6 +201,27 @@ pub(super) fn remove(
 
 fn schema_of(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(u64::MAX, u64::from_le_bytes)
+}
+
+/// Why the file could not be opened.
+fn opened(paths: &Paths, error: impl Into<redb::Error>) -> StoreError {
+    let error = error.into();
+    let damaged = match &error {
+        redb::Error::Corrupted(_) | redb::Error::RepairAborted => true,
+        // A file that is no database, or is cut off.
+        redb::Error::Io(error) => matches!(
+            error.kind(),
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+        ),
+        _ => false,
+    };
+    if !damaged {
+        return backend(error);
+    }
+    StoreError::Damaged {
+        file: paths.store.clone(),
+        error: error.to_string(),
+    }
 }
 
 pub(super) fn backend(error: impl Into<redb::Error>) -> StoreError {

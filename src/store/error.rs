@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::catalogue::{Code, Problem};
 use crate::paths::PathError;
 
 /// Where the key lives.
@@ -94,6 +95,9 @@ pub enum StoreError {
     /// There is no keyring service.
     #[error("there is no keyring service here: {0}")]
     Absent(String),
+    /// There is no keyring service any more, and the key is in the keyring.
+    #[error("the key that seals the stored sign-ins is in the keyring, and {0}")]
+    Vanished(String),
     /// There is a keyring service, but it has no collection to keep anything in, and making one
     /// asks a person for a password.
     #[error("the keyring service has no default keyring yet")]
@@ -151,6 +155,14 @@ pub enum StoreError {
     /// The store was written by a newer version.
     #[error("the store was written by a newer doorward (schema {0})")]
     Newer(u64),
+    /// The file is no store, or a part of it is not as it was written.
+    #[error("{} is damaged: {error}", .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
     /// The database failed.
     #[error("the store failed: {0}")]
     Backend(String),
@@ -161,9 +173,27 @@ pub enum StoreError {
 
 impl StoreError {
     /// What a person can do about it.
-    pub fn remedy(&self) -> Option<&'static str> {
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::Exposed(error) | Self::Path(error) => return Some(error.remedy()),
+            Self::Damaged { file, .. } => {
+                let file = file.display();
+                return Some(format!(
+                    "put it back from a backup, or move it away (mv {file} {file}.damaged) and \
+                     sign in again"
+                ));
+            }
+            other => other.usual_remedy()?.to_owned(),
+        })
+    }
+
+    fn usual_remedy(&self) -> Option<&'static str> {
         Some(match self {
             Self::Locked => "unlock it and try again",
+            Self::Vanished(_) => {
+                "start the keyring service, or remove store.redb from the state directory and \
+                 sign in again"
+            }
             Self::Absent(_) => "start a keyring service, or set `kind = \"file\"` under [store]",
             Self::NoCollection => {
                 "create a default keyring, for example with \"Passwords and Keys\", or set \
@@ -184,6 +214,7 @@ impl StoreError {
             | Self::NotKept
             | Self::Exposed(_)
             | Self::Path(_)
+            | Self::Damaged { .. }
             | Self::Backend(_)
             | Self::Stopping
             | Self::Closed => return None,
@@ -194,9 +225,32 @@ impl StoreError {
     pub fn health(&self) -> Health {
         match self {
             Self::Locked => Health::Locked,
-            Self::Absent(_) => Health::Absent,
+            Self::Absent(_) | Self::Vanished(_) => Health::Absent,
             Self::Slow { .. } => Health::Slow,
             _ => Health::Refused,
+        }
+    }
+
+    /// The entry of the catalogue for it.
+    pub fn problem(&self) -> Problem {
+        let problem = match self {
+            Self::Locked => return Problem::new(Code::KeyringLocked),
+            Self::Absent(reason) => Problem::new(Code::KeyringUnavailable).because(reason),
+            Self::Vanished(_) | Self::NoCollection | Self::Refused(_) | Self::NotKept => {
+                Problem::new(Code::KeyringUnavailable).because(self)
+            }
+            Self::KeyMissing { place } => {
+                Problem::new(Code::StoreKeyMissing).with("place", format!("the {}", place.as_str()))
+            }
+            Self::KeyWrong { .. } | Self::KeyMalformed { .. } => {
+                Problem::new(Code::StoreKeyMissing).because(self)
+            }
+            Self::Stopping => Problem::new(Code::Stopping),
+            other => Problem::new(Code::StoreFailed).because(other),
+        };
+        match self.remedy() {
+            Some(remedy) => problem.next_step(remedy),
+            None => problem,
         }
     }
 
@@ -208,9 +262,11 @@ impl StoreError {
         };
         StoreStatus {
             kind: match self {
-                Self::Locked | Self::Absent(_) | Self::NoCollection | Self::Refused(_) => {
-                    Some(KeyPlace::Keyring)
-                }
+                Self::Locked
+                | Self::Absent(_)
+                | Self::Vanished(_)
+                | Self::NoCollection
+                | Self::Refused(_) => Some(KeyPlace::Keyring),
                 Self::KeyMissing { place }
                 | Self::KeyWrong { place }
                 | Self::KeyMalformed { place } => Some(*place),

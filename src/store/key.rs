@@ -131,7 +131,15 @@ impl KeySource {
             keyring,
         };
         let known = store.key_id()?;
-        match source.read()? {
+        let found = source.read().map_err(|error| match error {
+            // What holds for a first decision is no help where there are sealed records.
+            StoreError::Absent(reason) if !pristine => StoreError::Vanished(reason),
+            StoreError::NoCollection if !pristine => StoreError::KeyMissing {
+                place: KeyPlace::Keyring,
+            },
+            error => error,
+        })?;
+        match found {
             Some(found) if pristine || known == Some(found.id()) => source.key = found,
             Some(_) => {
                 return Err(StoreError::KeyWrong {

@@ -50,6 +50,7 @@ mod reused;
 mod rules;
 mod run;
 mod scenarios;
+mod sign_in_again;
 mod step_up;
 mod streaming;
 mod support;

@@ -23,6 +23,9 @@ pub struct ServeArgs {
     /// Where to write one line when ready
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<i32>,
+    /// Write there as well why it did not start, as `up` wants it
+    #[arg(long, hide = true, requires = "ready_fd")]
+    pub tell_failure: bool,
     /// Stop when standard input ends, for programs that start a daemon of their own
     #[arg(long)]
     pub until_eof: bool,

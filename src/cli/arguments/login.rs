@@ -20,7 +20,7 @@ pub struct StatusArgs {
 }
 
 /// `login`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LoginArgs {
     /// An upstream, an account as in notion@work, or a URL
     #[arg(value_name = "UPSTREAM|URL")]

@@ -100,6 +100,23 @@ impl UpstreamAddArgs {
             AuthForm::Exec | AuthForm::Passthrough | AuthForm::None => false,
         }
     }
+
+    /// An address, without any wishes; it is not asked what it is.
+    pub fn of(name: &str, url: &str, auth: AuthForm) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            auth,
+            client_id: None,
+            signs: false,
+            headers: Vec::new(),
+            label: None,
+            scopes: Vec::new(),
+            allow_http: false,
+            no_probe: true,
+            grounds: GroundsArgs::default(),
+        }
+    }
 }
 
 /// How doorward proves itself to an upstream.

@@ -92,6 +92,6 @@ fn an_edit_that_would_break_the_config_is_not_saved() {
     let mut edition = Edition::open(&file).expect("opens");
     edition.add(&name("a"), "nonsense", &[]).expect("added");
     let refused = edition.save(&inputs(&[])).expect_err("refused");
-    assert!(matches!(refused, EditError::Config(_)));
+    assert!(matches!(refused, EditError::Unfit(_)));
     assert!(!file.exists());
 }

@@ -417,5 +417,15 @@ pub(super) const fn explain(code: Code) -> &'static str {
              say that it gives such codes. With `--paste`, the sign-in can still be finished in the \
              browser of another machine."
         }
+        Code::ConfigChanged => {
+            "A command that changes the config file reads it, and puts the changed text in its \
+             place only where the file is still as it was read. An editor, or another program, \
+             wrote to it in between, twice. Nothing was changed by doorward."
+        }
+        Code::ConfigUnwritable => {
+            "The operating system refused to read or to replace the config file. A file is \
+             replaced as a whole, so its directory has to be writable too. What was there before \
+             is still there. `doorward config path` tells which file it is."
+        }
     }
 }

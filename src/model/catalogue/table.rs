@@ -213,14 +213,14 @@ catalogue! {
         "doorward session mint";
     KeyringLocked "keyring_locked" 200 / -31050, AfterUser, exit 1:
         "the keyring is locked",
-        "{store} refused to open",
-        "unlock it, then: doorward status";
+        "it holds the key that seals your sign-ins",
+        "unlock it, then: doorward up";
     KeyringUnavailable "keyring_unavailable" 503 / , AfterUser, exit 1:
         "no keyring can be used on this machine",
         "{reason}",
         "set `[store] kind = \"file\"` in the config, then: doorward up";
     ConfigInvalid "config_invalid" 422 / , No, exit 7:
-        "{file}:{line}: {problem}",
+        "{place}: {problem}",
         "{detail}",
         "doorward config check";
     NotRunning "not_running" 503 / , AfterUser, exit 3:
@@ -384,4 +384,12 @@ catalogue! {
         "{issuer} offers no sign-in on another device",
         "its metadata names no `device_authorization_endpoint`",
         "doorward login {upstream} --paste";
+    ConfigChanged "config_changed" 409 / , Safe, exit 1:
+        "{file} changed meanwhile",
+        "somebody else wrote to it, so nothing was written",
+        "the same command again";
+    ConfigUnwritable "config_unwritable" 503 / , AfterUser, exit 1:
+        "{file} cannot be read or written",
+        "{detail}",
+        "make it accessible, then: the same command again";
 }

@@ -1,6 +1,7 @@
 //! Where the key lives, and what happens when it is not there.
 
 use super::*;
+use crate::model::catalogue::Code;
 
 #[tokio::test]
 async fn tl_storage_confidential_an_exposed_file_is_refused() {
@@ -165,4 +166,34 @@ async fn another_place_in_the_configuration_is_refused_while_records_depend_on_t
     assert_eq!(missing, Err(StoreError::KeyMissing { place }));
     let store = fixture.open(StoreKind::File(Some(moved)), &keyring).await;
     store.expect("the file may move");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_key_has_a_code_and_a_remedy_that_helps() {
+    let fixture = Fixture::new();
+    let keyring = Arc::new(FakeKeyring::default());
+    let open = || fixture.open(StoreKind::Auto, &keyring);
+    let store = open().await.expect("opens");
+    store.put_session(session(1)).await.expect("kept");
+    store.close().await.expect("closed");
+    let key = keyring.key();
+    for (fault, has_key, code) in [
+        (Some(StoreError::Locked), true, Code::KeyringLocked),
+        (Some(absent()), true, Code::KeyringUnavailable),
+        (Some(StoreError::NoCollection), true, Code::StoreKeyMissing),
+        (None, false, Code::StoreKeyMissing),
+    ] {
+        keyring.set_fault(fault.clone());
+        keyring.set_key(key.clone().filter(|_| has_key));
+        let error = open().await.map(drop).expect_err("refused");
+        let problem = error.problem();
+        assert_eq!(problem.code(), code, "{fault:?}");
+        let fix = problem.fix().expect("a next step");
+        assert!(!fix.contains("kind"), "another place is refused: {fix}");
+    }
+    keyring.set_fault(Some(absent()));
+    let fresh = Fixture::new();
+    let error = fresh.open(StoreKind::Keyring, &keyring).await.map(drop);
+    let fix = error.expect_err("refused").problem().fix();
+    assert!(fix.is_some_and(|fix| fix.contains("kind = \"file\"")));
 }

@@ -166,6 +166,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::get().to(sign_in::login_progress),
         )
         .route(
+            "/api/v1/upstreams/{account}/login",
+            web::delete().to(sign_in::leave),
+        )
+        .route(
             "/api/v1/upstreams/{account}/login/paste",
             web::post().to(sign_in::paste),
         )

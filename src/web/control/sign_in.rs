@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::{Answer, Control, Refused, named, view, views};
 use crate::actor::login::{LoginFault, LoginOptions, LoginOutcome, LoginStarted};
 use crate::actor::{
-    AwaitLogin, BeginLogin, ClientFate, FinishLogin, ForceRefresh, Logout, LogoutReport,
+    AwaitLogin, BeginLogin, ClientFate, FinishLogin, ForceRefresh, LeaveLogin, Logout, LogoutReport,
 };
 use crate::api::{self, Moment};
 use crate::config::{Browser, SecretSource, Upstream};
@@ -118,6 +118,18 @@ pub(super) async fn login_progress(
     Ok(HttpResponse::Ok().json(progress))
 }
 
+/// Somebody who waited for a sign-in waits no longer. It goes on for others, and is given up where
+/// there are none.
+pub(super) async fn leave(control: web::Data<Control>, asked: web::Path<String>) -> Answer {
+    let (_, account) = named(&control, &asked)?;
+    let goes_on = control.directory.send(&account, || LeaveLogin).await?;
+    Ok(HttpResponse::Ok().json(api::LoginProgress::new(if goes_on {
+        api::LoginState::Pending
+    } else {
+        api::LoginState::Failed
+    })))
+}
+
 /// How a sign-in ended.
 fn ended_in(
     control: &Control,
@@ -207,7 +219,9 @@ pub(super) async fn logout(
         LogoutReport::Forgotten(Some(said)) => match said {
             Revocation::Done => (api::ProviderRevocation::Revoked, None),
             Revocation::NotOffered => (api::ProviderRevocation::NotOffered, None),
-            other => (api::ProviderRevocation::Failed, Some(format!("{other:?}"))),
+            said @ (Revocation::Later { .. } | Revocation::Refused(_)) => {
+                (api::ProviderRevocation::Failed, Some(said.to_string()))
+            }
         },
     };
     Ok(HttpResponse::Ok().json(api::LoggedOut::new(account.to_string(), provider, detail)))

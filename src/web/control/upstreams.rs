@@ -54,6 +54,7 @@ pub(super) fn edited(
     let failed = |error: crate::config::EditError| {
         Refused(match error {
             crate::config::EditError::Config(error) => error.problem(),
+            crate::config::EditError::Unfit(error) => error.problem_of_change(),
             crate::config::EditError::Exists(name) => {
                 let config = control.directory.deps().config.load();
                 let problem = Problem::new(Code::UpstreamExists).with("name", &name);
@@ -65,7 +66,12 @@ pub(super) fn edited(
             crate::config::EditError::Missing(name) => Problem::new(Code::UpstreamUnknown)
                 .with("name", &name)
                 .with("names", "those of the config file"),
-            other => Problem::new(Code::Internal).with("detail", other),
+            crate::config::EditError::Changed(file) => {
+                Problem::new(Code::ConfigChanged).with("file", file.display())
+            }
+            crate::config::EditError::Io { file, error } => Problem::new(Code::ConfigUnwritable)
+                .with("file", file.display())
+                .with("detail", error),
         })
     };
     let mut edition = Edition::open(&control.inputs.file).map_err(failed)?;

@@ -235,8 +235,22 @@ fn upstreams_are_added_and_removed_without_a_daemon() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let left = std::fs::read_to_string(&file).expect("read");
     assert_eq!(left, "# mine\n[server]\nport = 6000 # here\n");
-    let ran = run(home.doorward().args(["upstream", "add", "bad", "nonsense"]));
-    assert_eq!(ran.code, 7, "{}", ran.err);
+    for (arguments, step) in [
+        (&["nonsense"][..], "https://mcp.example.com/mcp"),
+        (&["http://example.com/mcp"], "--allow-http"),
+        (
+            &["https://x.example", "--auth", "client-credentials"],
+            "--client-id ID",
+        ),
+    ] {
+        let ran = run(home
+            .doorward()
+            .args(["upstream", "add", "bad"])
+            .args(arguments));
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(step), "{}", ran.err);
+        assert!(!ran.err.contains("config.toml:"), "{}", ran.err);
+    }
 }
 
 #[test]
@@ -350,4 +364,41 @@ fn a_reader_that_goes_away_is_no_error() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn every_command_that_reads_the_config_shows_all_its_mistakes() {
+    let home = Home::new();
+    let file = home.write(
+        "bad.toml",
+        "[server]\nprot = 1\n[upstreams.Linear]\nurl = \"http://example.com/mcp\"\nfoo = 1\n",
+    );
+    for command in ["serve", "up", "status"] {
+        let ran = run(home.doorward().arg("-c").arg(&file).arg(command));
+        assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{command}");
+        for mistake in ["2:1", "3:12", "4:7", "5:1"] {
+            let place = format!("--> bad.toml:{mistake}\n");
+            assert!(ran.err.contains(&place), "{command} {place}: {}", ran.err);
+        }
+        let json = ["-o", "json", command];
+        let ran = run(home.doorward().arg("-c").arg(&file).args(json));
+        let document: Value = serde_json::from_str(&ran.out).expect("one document");
+        assert_eq!(document["mistakes"].as_array().map(Vec::len), Some(4));
+    }
+    let ran = run(home.doorward().arg("serve").env("PORT", "x"));
+    assert_eq!(ran.code, 7, "{}", ran.err);
+    assert!(ran.err.contains("environment variable PORT"), "{}", ran.err);
+}
+
+#[test]
+fn a_config_that_is_not_there_is_named_whole_and_how_to_make_it() {
+    let home = Home::new();
+    let file = home.path("none.toml");
+    for command in [&["config", "check"][..], &["status"], &["serve"]] {
+        let ran = run(home.doorward().arg("-c").arg(&file).args(command));
+        assert_eq!(ran.code, 7, "{}", ran.err);
+        let place = format!("  --> {}\n", file.display());
+        assert!(ran.err.contains(&place), "{}", ran.err);
+        assert!(ran.err.ends_with("config init\n"), "{}", ran.err);
+    }
 }

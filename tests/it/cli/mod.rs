@@ -4,6 +4,7 @@
 mod bridge;
 mod connect;
 mod demo;
+mod first;
 mod forms;
 mod import;
 mod local;
