@@ -24,7 +24,7 @@ pub struct NewUpstream {
     pub allow_http: bool,
     /// The command that prints its token.
     pub command: Vec<String>,
-    /// Where the assertion is, in the form of [`place`]; without it in the keyring.
+    /// Where the assertion is, as `file:PATH`, `env:NAME` or `keyring:ITEM`; without it in the keyring.
     pub assertion: Option<String>,
     /// Who exchanges a token for an assertion.
     pub idp: Option<NewProvider>,
@@ -37,7 +37,7 @@ pub struct NewProvider {
     pub token_endpoint: String,
     /// The client there.
     pub client_id: String,
-    /// Where the token is that is exchanged, in the form of [`place`]; without it in the keyring.
+    /// Where the token is that is exchanged, as `file:PATH`, `env:NAME` or `keyring:ITEM`; without it in the keyring.
     pub subject_token: Option<String>,
 }
 
