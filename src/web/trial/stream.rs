@@ -28,7 +28,7 @@ impl Trial {
         self.step("connection", StepResult::Ok, self.place(), since);
         if matches!(held, Held::Missing) {
             let wants = super::unasked(reply.status);
-            self.step("stream", StepResult::Skip, wants.clone(), since);
+            self.step("stream", StepResult::Skip, wants, since);
         } else if begins(&reply) {
             let found = "HTTP+SSE: its stream begins with its endpoint".to_owned();
             self.step("stream", StepResult::Ok, found, since);
