@@ -20,11 +20,13 @@ impl Trial {
             Err(problem) => {
                 // Nobody can sign in to what cannot be reached, so this comes before that.
                 self.problem = None;
+                self.route.slot.failed(problem.clone(), since);
                 self.fail("connection", problem, since);
                 self.skip("stream");
                 return;
             }
         };
+        self.route.slot.answered();
         self.step("connection", StepResult::Ok, self.place(), since);
         if matches!(held, Held::Missing) {
             let wants = super::unasked(reply.status);
