@@ -149,8 +149,11 @@ impl TokenManager {
                 Begun::OnDevice(login) => self.offer_device(*login, ctx),
             }
         });
-        if answer.is_err() {
+        if let Err(fault) = &answer {
             self.sign_in.asked = None;
+            for watcher in self.sign_in.watchers.drain(..) {
+                let _ = watcher.send(LoginOutcome::Failed(fault.clone()));
+            }
         }
         let starters = self.sign_in.starters.take().unwrap_or_default();
         self.sign_in.parties = starters.len();
@@ -276,7 +279,8 @@ impl Handler<AwaitLogin> for TokenManager {
     type Result = ResponseFuture<LoginOutcome>;
 
     fn handle(&mut self, _: AwaitLogin, _: &mut Self::Context) -> Self::Result {
-        if self.sign_in.pending.is_none() && self.sign_in.link.is_none() {
+        let is_beginning = self.sign_in.starters.is_some();
+        if !is_beginning && self.sign_in.pending.is_none() && self.sign_in.link.is_none() {
             let last = self
                 .sign_in
                 .last

@@ -70,6 +70,7 @@ fn every_mistake_is_shown_at_once_in_the_order_of_the_file() {
             "error: unknown key `bnd` in [server]",
             "error: `sessions.idle` must not be longer than `ttl`",
             "error: `Bad` cannot be a name",
+            "error: `upstreams.Bad.url` is missing",
             "error: `upstreams.a.url` must be an address such as \"https://mcp.example.com/mcp\"",
             "error: `login.hold` must be a duration such as \"90s\", \"30m\" or \"12h\", or \"off\"",
         ]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::browser::{self, Opened};
 use super::{Color, Ctl, Fault, Outcome, device, paste};
@@ -16,6 +17,9 @@ use crate::model::time::brief;
 /// How long one question after the outcome may stay unanswered; the daemon answers at once when
 /// something happens.
 const LONG_POLL: Duration = Duration::from_secs(25);
+
+/// How much longer than its own wait a command waits for the daemon's word that it is over.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The exit code of a command that was interrupted from the keyboard, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -51,12 +55,17 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
         });
         return Ok(0);
     }
+    // Listened for before anybody is told to press it.
+    let mut interrupts = (!arguments.request.paste)
+        .then(|| signal(SignalKind::interrupt()).ok())
+        .flatten();
     if let Some(code) = &started.device {
         if !announced(ctl, arguments, &started)? {
             return Err(Fault::Declined);
         }
         device::invite(ctl, &arguments.account, code, started.expires_at);
-        return finish(ctl, arguments, &outcome(ctl, arguments, &path).await?).await;
+        let progress = outcome(ctl, arguments, &path, interrupts.as_mut()).await?;
+        return finish(ctl, arguments, &progress).await;
     }
     let url = started.url.as_deref().ok_or_else(|| {
         Problem::new(Code::Internal).with("detail", "the daemon gave no sign-in page")
@@ -68,7 +77,7 @@ pub async fn login(ctl: &Ctl, arguments: &LoginArguments) -> Outcome {
         paste::finish(ctl, &arguments.account, &started).await?
     } else {
         invite(ctl, arguments, &started, url);
-        outcome(ctl, arguments, &path).await?
+        outcome(ctl, arguments, &path, interrupts.as_mut()).await?
     };
     finish(ctl, arguments, &progress).await
 }
@@ -141,11 +150,19 @@ async fn outcome(
     ctl: &Ctl,
     arguments: &LoginArguments,
     path: &str,
+    interrupts: Option<&mut Signal>,
 ) -> Result<LoginProgress, Fault> {
     let own_wait = async {
         match arguments.request.window_s {
-            // That of somebody else, whose sign-in was joined, may be longer.
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            // That of somebody else, whose sign-in was joined, may be longer. Where it is ours, the
+            // daemon says best why nothing came of it.
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds) + GRACE).await,
+            None => std::future::pending().await,
+        }
+    };
+    let interrupted = async {
+        match interrupts {
+            Some(interrupts) => interrupts.recv().await,
             None => std::future::pending().await,
         }
     };
@@ -155,7 +172,7 @@ async fn outcome(
             .with("upstream", &arguments.account)
             .because("its window passed")
             .into(),
-        Ok(()) = tokio::signal::ctrl_c() => Fault::Said(INTERRUPTED),
+        Some(()) = interrupted => Fault::Said(INTERRUPTED),
     };
     let left: Result<LoginProgress, Fault> =
         ctl.client.call(Method::DELETE, path, None::<&()>).await;
