@@ -22,6 +22,7 @@ mod device;
 mod egress;
 mod fairness;
 mod fields;
+mod files;
 mod gateway;
 mod guard;
 mod http2;
