@@ -46,7 +46,6 @@ fn pain_01_parallel_sessions_cost_one_refresh_an_expiry() {
         lines[0].echoes();
         assert_eq!(authority.count("refresh_requests"), round);
     }
-    println!("{in_the_middle} of {EXPIRIES} expiries fell into a burst");
     assert_ne!(in_the_middle, 0, "some expiry met requests under way");
     assert_eq!(authority.count("refresh_ok"), EXPIRIES);
     assert_eq!(authority.count("reuse_events"), 0);
