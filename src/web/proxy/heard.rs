@@ -1,6 +1,10 @@
 //! Whether a stream of events has brought the answer to its request: an event whose data is a
-//! JSON-RPC response, which is told from other messages by its members. Followed byte by byte;
-//! nothing of the stream is kept.
+//! JSON-RPC response, which is told from other messages by its members. Nothing of the stream is
+//! kept.
+
+use memchr::memchr2;
+
+use super::sse::Lines;
 
 /// The longest name of a member that matters, and one byte more.
 const LONGEST: usize = 7;
@@ -8,8 +12,8 @@ const LONGEST: usize = 7;
 /// Follows a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
+    lines: Lines,
     line: Line,
-    after_cr: bool,
     json: Json,
     answered: bool,
 }
@@ -43,31 +47,37 @@ struct Json {
 impl Heard {
     /// Takes note of a chunk.
     pub(super) fn pass(&mut self, chunk: &[u8]) {
-        const DATA: &[u8] = b"data:";
-        for byte in chunk {
-            let second_half = self.after_cr && *byte == b'\n';
-            self.after_cr = *byte == b'\r';
-            match (byte, self.line) {
-                (b'\n', _) if second_half => {}
-                (b'\r' | b'\n', line) => {
-                    if matches!(line, Line::Name(0)) {
-                        self.answered |= self.json.is_whole_response();
-                        self.json = Json::default();
-                    }
-                    self.line = Line::default();
-                }
-                (byte, Line::Name(at)) if DATA.get(at) == Some(byte) => {
-                    self.line = if at + 1 == DATA.len() {
-                        Line::Data
-                    } else {
-                        Line::Name(at + 1)
-                    };
-                }
-                (_, Line::Name(_)) => self.line = Line::Other,
-                (byte, Line::Data) => self.json.pass(*byte),
-                (_, Line::Other) => {}
+        let mut lines = self.lines;
+        lines.pass(chunk, |piece, ends| {
+            self.add(piece);
+            if ends {
+                self.end_line();
             }
+        });
+        self.lines = lines;
+    }
+
+    fn add(&mut self, mut piece: &[u8]) {
+        const DATA: &[u8] = b"data:";
+        while let (Line::Name(at), Some((byte, rest))) = (self.line, piece.split_first()) {
+            self.line = match DATA.get(at) {
+                Some(wanted) if wanted == byte && at + 1 == DATA.len() => Line::Data,
+                Some(wanted) if wanted == byte => Line::Name(at + 1),
+                _ => Line::Other,
+            };
+            piece = rest;
         }
+        if matches!(self.line, Line::Data) {
+            self.json.pass(piece);
+        }
+    }
+
+    fn end_line(&mut self) {
+        if matches!(self.line, Line::Name(0)) {
+            self.answered |= self.json.is_whole_response();
+            self.json.begin();
+        }
+        self.line = Line::default();
     }
 
     /// Whether a whole event has brought it.
@@ -77,17 +87,47 @@ impl Heard {
 }
 
 impl Json {
-    fn pass(&mut self, byte: u8) {
-        if self.in_text {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_text = false,
-                byte if self.depth == 1 && self.name.len() < LONGEST => self.name.push(byte),
-                _ => {}
+    /// The data of an event begins. The room for names stays.
+    fn begin(&mut self) {
+        let mut name = std::mem::take(&mut self.name);
+        name.clear();
+        *self = Self {
+            name,
+            ..Self::default()
+        };
+    }
+
+    fn pass(&mut self, mut rest: &[u8]) {
+        while let Some((byte, after)) = rest.split_first() {
+            let is_named = self.depth == 1 && self.name.len() < LONGEST;
+            if !self.in_text {
+                self.structure(*byte);
+                rest = after;
+            } else if self.escaped || is_named {
+                self.text(*byte);
+                rest = after;
+            } else {
+                // Nothing of the rest of it matters but where it ends.
+                let Some(at) = memchr2(b'"', b'\\', rest) else {
+                    return;
+                };
+                self.text(rest[at]);
+                rest = &rest[at + 1..];
             }
-            return;
         }
+    }
+
+    fn text(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = true,
+            b'"' => self.in_text = false,
+            byte if self.depth == 1 && self.name.len() < LONGEST => self.name.push(byte),
+            _ => {}
+        }
+    }
+
+    fn structure(&mut self, byte: u8) {
         match byte {
             b'"' => {
                 self.in_text = true;
@@ -151,11 +191,13 @@ mod tests {
     proptest! {
         #[test]
         fn how_a_stream_is_cut_into_chunks_does_not_matter(
-            text in "(data:|[{}:,]|\"result\"|\"a\"|\\\\|\r|\n|\r\n){0,24}",
+            text in "(data:|[{}:,]|\"result\"|\"a\"|\"a\\\\\"longer one\"|\\\\|\r|\n|\r\n){0,24}",
             cut in 0_usize..24,
         ) {
             let cut = cut.min(text.len());
             prop_assert_eq!(answered(&[&text]), answered(&[&text[..cut], &text[cut..]]));
+            let bytes: Vec<_> = (0..text.len()).map(|at| &text[at..=at]).collect();
+            prop_assert_eq!(answered(&[&text]), answered(&bytes));
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use http::HeaderValue;
 
+use super::sse::Lines;
+
 /// The longest id that is kept.
 const LONGEST: usize = 256;
 /// The longest beginning of a line that is kept: a field name, a colon, a space and an id.
@@ -15,7 +17,7 @@ pub(super) struct Ids {
     line: Vec<u8>,
     /// Whether the present line is longer than that.
     cut: bool,
-    after_cr: bool,
+    lines: Lines,
     /// The id of the event that is coming; that of the one before where it has none.
     coming: Option<Box<[u8]>>,
     /// The id of the last event that came.
@@ -25,16 +27,25 @@ pub(super) struct Ids {
 impl Ids {
     /// Takes note of a chunk.
     pub(super) fn pass(&mut self, chunk: &[u8]) {
-        for byte in chunk {
-            let second_half = self.after_cr && *byte == b'\n';
-            self.after_cr = *byte == b'\r';
-            match byte {
-                b'\n' if second_half => {}
-                b'\r' | b'\n' => self.end_line(),
-                byte if self.line.len() < LONGEST_LINE => self.line.push(*byte),
-                _ => self.cut = true,
+        let mut lines = self.lines;
+        lines.pass(chunk, |piece, ends| {
+            self.add(piece);
+            if ends {
+                self.end_line();
             }
-        }
+        });
+        self.lines = lines;
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        let Some(first) = self.line.first().or(piece.first()) else {
+            return;
+        };
+        // Of a line that is no id it matters only that there is one.
+        let longest = if *first == b'i' { LONGEST_LINE } else { 1 };
+        let room = longest - self.line.len();
+        self.cut |= piece.len() > room;
+        self.line.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
     /// What a stream may be asked to go on from, where something has been said of that.
@@ -117,6 +128,8 @@ mod tests {
         ) {
             let cut = cut.min(text.len());
             prop_assert_eq!(after(&[&text]), after(&[&text[..cut], &text[cut..]]));
+            let bytes: Vec<_> = (0..text.len()).map(|at| &text[at..=at]).collect();
+            prop_assert_eq!(after(&[&text]), after(&bytes));
         }
     }
 }

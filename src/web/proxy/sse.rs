@@ -1,6 +1,35 @@
 //! Where one event of a `text/event-stream` ends and the next has not begun: the only places at
 //! which something may be put in between (WHATWG HTML §9.2.5).
 
+use memchr::memchr2;
+
+/// Splits a stream into lines, chunk by chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lines {
+    /// The last byte was CR: an LF that follows belongs to it.
+    after_cr: bool,
+}
+
+impl Lines {
+    /// Gives `piece` what a chunk has of each line, and whether the line ends there.
+    pub(super) fn pass(&mut self, chunk: &[u8], mut piece: impl FnMut(&[u8], bool)) {
+        let mut rest = chunk;
+        while let Some(first) = rest.first() {
+            if std::mem::take(&mut self.after_cr) && *first == b'\n' {
+                rest = &rest[1..];
+                continue;
+            }
+            let Some(end) = memchr2(b'\r', b'\n', rest) else {
+                piece(rest, false);
+                return;
+            };
+            self.after_cr = rest[end] == b'\r';
+            piece(&rest[..end], true);
+            rest = &rest[end + 1..];
+        }
+    }
+}
+
 /// Follows the bytes of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge {
@@ -8,8 +37,7 @@ pub(super) struct Edge {
     between: bool,
     /// Nothing has come since the last line end.
     fresh_line: bool,
-    /// The last byte was CR: an LF that follows belongs to it.
-    after_cr: bool,
+    lines: Lines,
 }
 
 impl Edge {
@@ -18,20 +46,29 @@ impl Edge {
         Self {
             between: true,
             fresh_line: true,
-            after_cr: false,
+            lines: Lines::default(),
         }
     }
 
     /// Takes note of a chunk.
     pub(super) fn pass(&mut self, chunk: &[u8]) {
-        for byte in chunk {
-            self.step(*byte);
-        }
+        let mut lines = self.lines;
+        lines.pass(chunk, |piece, ends| {
+            if !piece.is_empty() {
+                self.between = false;
+                self.fresh_line = false;
+            }
+            if ends {
+                self.between = self.fresh_line;
+                self.fresh_line = true;
+            }
+        });
+        self.lines = lines;
     }
 
     fn step(&mut self, byte: u8) {
-        let second_half = self.after_cr && byte == b'\n';
-        self.after_cr = byte == b'\r';
+        let second_half = self.lines.after_cr && byte == b'\n';
+        self.lines.after_cr = byte == b'\r';
         match byte {
             b'\n' if second_half => {}
             b'\r' | b'\n' => {
@@ -126,6 +163,8 @@ mod tests {
         ) {
             let cut = cut.min(text.len());
             prop_assert_eq!(after(&[&text]), after(&[&text[..cut], &text[cut..]]));
+            let bytes: Vec<_> = (0..text.len()).map(|at| &text[at..=at]).collect();
+            prop_assert_eq!(after(&[&text]), after(&bytes));
         }
     }
 }
