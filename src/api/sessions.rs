@@ -316,10 +316,10 @@ pub struct Revoked {
 pub struct AlreadyOver {
     /// Its id.
     pub id: String,
-    /// When it ended; `null` where that is not written down yet.
-    pub at: Option<Moment>,
+    /// When it ended.
+    pub at: Moment,
     /// By whom.
-    pub by: Option<EndedBy>,
+    pub by: EndedBy,
 }
 
 impl Revoked {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::{AuthForm, GroundsArgs, ImportArgs, Origin, UpstreamAddArgs};
+use super::arguments::{AuthForm, ImportArgs, Origin, UpstreamAddArgs};
 use super::run::Context;
 use super::{local, start, upstream};
 use crate::config;
@@ -214,19 +214,7 @@ fn named<'f>(found: &'f [Candidate], names: &[String]) -> Result<Vec<&'f Candida
 async fn add<'c>(context: &Context, chosen: &[&'c Candidate]) -> (Vec<&'c str>, Option<Fault>) {
     let (mut added, mut failed) = (Vec::new(), None);
     for candidate in chosen {
-        let asked = UpstreamAddArgs {
-            name: candidate.name.clone(),
-            url: candidate.url.clone(),
-            auth: AuthForm::Oauth,
-            client_id: None,
-            signs: false,
-            headers: Vec::new(),
-            label: None,
-            scopes: Vec::new(),
-            allow_http: false,
-            no_probe: true,
-            grounds: GroundsArgs::default(),
-        };
+        let asked = UpstreamAddArgs::of(&candidate.name, &candidate.url, AuthForm::Oauth);
         match upstream::add(context, &asked).await {
             Ok(_) => added.push(candidate.name.as_str()),
             Err(fault) => {

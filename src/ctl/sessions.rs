@@ -358,14 +358,13 @@ pub async fn revoke(ctl: &Ctl, arguments: &RevokeArguments) -> Outcome {
             many => screen.out(format!("{} revoked {}", screen.tick(), many.len())),
         }
         for over in &revoked.over {
-            let by = over.by.map_or("it is over", ended_words);
             let ended = match over.by {
-                Some(EndedBy::Person) => "was revoked",
+                EndedBy::Person => "was revoked",
                 _ => "had ended",
             };
-            let when = over.at.map(|at| screen.ago(Some(at))).unwrap_or_default();
+            let (when, by) = (screen.ago(Some(over.at)), ended_words(over.by));
             let told = format!("{} {ended} {when} ({by}); nothing was done", over.id);
-            screen.say(told.replace("  ", " "));
+            screen.say(told);
         }
         for failure in &revoked.failed {
             screen.warn(format!("{} was not revoked ({})", failure.id, failure.code));

@@ -98,6 +98,17 @@ impl Ledger {
         }
     }
 
+    /// How many credentials of sessions are known, those of ended ones among them: at least as many
+    /// as there are sessions.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether no session is known.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     /// All sessions, in no order.
     pub fn sessions(&self) -> Vec<Arc<SessionCell>> {
         let entries = self.sessions.iter();

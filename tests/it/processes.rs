@@ -10,7 +10,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
 use crate::support::alone::{alone, pass};
-use crate::support::parts::{Agent, Daemon, open, signed_in};
+use crate::support::parts::{Agent, Daemon, signed_in};
 use crate::support::traffic::{echo, works};
 
 /// A process that ends when its standard input does.
@@ -65,21 +65,6 @@ fn show(daemon: &Daemon, agent: &Agent) -> Value {
     shown["item"].clone()
 }
 
-/// A stream of the session that has begun and says nothing more: it ends with the session only.
-fn stream(daemon: &Daemon, agent: &Agent) -> TcpStream {
-    let bearer = format!("Bearer {}", agent.credential);
-    let fields = [
-        ("authorization", bearer.as_str()),
-        ("accept", "text/event-stream"),
-        ("mcp-session-id", agent.session()),
-    ];
-    let mut stream = open("GET", &format!("{}/u/ev", daemon.url), &fields, "");
-    let mut first = [0; 12];
-    stream.read_exact(&mut first).expect("its head");
-    assert_eq!(&first, b"HTTP/1.0 200");
-    stream
-}
-
 /// Reads to the end of a stream; one that goes on runs into its time limit.
 fn until_it_ends(mut stream: TcpStream) {
     let mut rest = Vec::new();
@@ -95,7 +80,7 @@ fn seed_s2_06_process_exit_ends_the_session_and_cuts_its_streams() {
     let mut program = Program::start();
     let agent = bound(&daemon, &program, &["--label", "one"]);
     let other = daemon.agent("another one");
-    let open = stream(&daemon, &agent);
+    let open = agent.listens(&daemon);
     assert!(works(&daemon, &agent));
     assert_eq!(show(&daemon, &agent)["bound"]["alive"], true);
     program.kill();
@@ -141,7 +126,7 @@ fn a_process_that_becomes_another_program_is_the_same_one() {
     daemon.kill();
     daemon.serve();
     assert!(works(&daemon, &agent));
-    let open = stream(&daemon, &agent);
+    let open = agent.listens(&daemon);
     drop(input);
     until_it_ends(open);
     assert_eq!(show(&daemon, &agent)["ended_by"], "process_exit");
@@ -156,7 +141,7 @@ fn what_a_process_leaves_behind_does_not_keep_its_session() {
     let pid: i32 = line(&mut output).parse().expect("a pid");
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
     let agent = bound(&daemon, &program, &[]);
-    let open = stream(&daemon, &agent);
+    let open = agent.listens(&daemon);
     drop(program.0.stdin.take());
     until_it_ends(open);
     assert_eq!(show(&daemon, &agent)["ended_by"], "process_exit");
@@ -178,7 +163,7 @@ fn sessions_whose_process_ended_without_a_daemon_are_over_at_the_next_start() {
     assert!(works(&daemon, &alive));
     assert_eq!(show(&daemon, &alive)["bound"]["alive"], true);
     // The new daemon waits for its end as the one before did.
-    let open = stream(&daemon, &alive);
+    let open = alive.listens(&daemon);
     stays.kill();
     until_it_ends(open);
     assert_eq!(show(&daemon, &alive)["ended_by"], "process_exit");
@@ -227,7 +212,7 @@ fn seed_s2_07_a_new_session_of_a_process_and_label_replaces_the_older_one() {
         bound(&daemon, &two, &label),
         daemon.agent("a thread"),
     ];
-    let open = stream(&daemon, &older);
+    let open = older.listens(&daemon);
     let newer = bound(&daemon, &one, &label);
     until_it_ends(open);
     let (status, body) = echo(&daemon, &older);

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::io::Read;
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::alone::{alone, pass};
-use crate::support::parts::{Agent, Daemon, open, signed_in};
+use crate::support::parts::{Agent, Daemon, signed_in};
 use crate::support::scripts::{Running, bearer, id_of, line, plain, program};
 use crate::support::traffic::{echo, works};
 
@@ -66,21 +65,6 @@ fn asked(agent: &mut Running) -> String {
     bearer(&agent.line())
 }
 
-/// A stream of the session, which ends with it only.
-fn stream(daemon: &Daemon, agent: &Agent) -> TcpStream {
-    let bearer = format!("Bearer {}", agent.credential);
-    let fields = [
-        ("authorization", bearer.as_str()),
-        ("accept", "text/event-stream"),
-        ("mcp-session-id", agent.session()),
-    ];
-    let mut stream = open("GET", &format!("{}/u/ev", daemon.url), &fields, "");
-    let mut first = [0; 12];
-    stream.read_exact(&mut first).expect("its head");
-    assert_eq!(&first, b"HTTP/1.0 200");
-    stream
-}
-
 fn show(daemon: &Daemon, id: &str) -> Value {
     let (code, shown) = daemon.run(&["session", "show", id]);
     assert_eq!(code, 0, "{shown}");
@@ -105,7 +89,7 @@ fn succession(daemon: &mut Daemon, agent: &Path, meanwhile: Meanwhile) {
     let credential = asked(&mut first);
     let session = daemon.shake_hands(Agent::known(id_of(&credential), credential.clone()));
     assert_eq!(show(daemon, &session.id)["bound"]["pid"], pid);
-    let mut open = stream(daemon, &session);
+    let mut open = session.listens(daemon);
     let signal = |daemon: &Daemon, signal: Signal| {
         let child = daemon.child.as_ref().expect("it runs");
         kill_process(Pid::from_child(child), signal).expect("it runs");

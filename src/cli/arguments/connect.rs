@@ -1,8 +1,10 @@
 //! Writing clients' files and taking that back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+
+use crate::model::invocation::quoted;
 
 /// `connect`
 #[derive(Debug, Args)]
@@ -60,7 +62,7 @@ impl ConnectArgs {
             add("--prefix", prefix.clone());
         }
         if let Some(file) = &self.file {
-            add("--file", quoted(file));
+            add("--file", quoted(&file.to_string_lossy()));
         }
         let flags = [("--replace", self.replace), ("--follow", self.follow)];
         let given = flags.into_iter().filter(|(_, given)| *given);
@@ -74,21 +76,10 @@ impl DisconnectArgs {
     pub fn again(&self) -> String {
         let mut words = vec!["doorward disconnect".to_owned(), self.client.clone()];
         if let Some(file) = &self.file {
-            words.extend(["--file".to_owned(), quoted(file)]);
+            words.extend(["--file".to_owned(), quoted(&file.to_string_lossy())]);
         }
         words.extend(self.follow.then(|| "--follow".to_owned()));
         words.join(" ")
-    }
-}
-
-/// A path as a word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "_-./@:+,~".contains(c);
-    if !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

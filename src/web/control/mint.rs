@@ -62,9 +62,11 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
         let minted = api::Minted::new(session, token.expose().to_owned(), url);
         Ok(HttpResponse::Ok().json(api::Minted { lacking, ..minted }))
     };
-    let id = std::iter::repeat_with(|| SessionId::from_random(random_u64(&*deps.random)))
-        .find(|id| deps.ledger.session_by_id(*id).is_none())
+    let ids = std::iter::repeat_with(|| SessionId::from_random(random_u64(&*deps.random)));
+    let mut place = minting
+        .begin(ids, |id| deps.ledger.session_by_id(id).is_none())
         .expect("the iterator is endless, and far fewer sessions than ids are kept");
+    let id = place.id();
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     deps.random.fill(&mut *bytes);
     let token = SessionToken::from_random(&id.digits(), &bytes);
@@ -86,7 +88,12 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     }
     let live = |cell: &Arc<SessionCell>| matches!(cell.verdict(now), Verdict::Live { .. });
     let mut older = Vec::new();
-    let living = || {
+    let living = |room| {
+        // Whoever replaces nothing need not look at each while all that are known have room.
+        let known = deps.ledger.len();
+        if record.bound.is_none() && known < room {
+            return known;
+        }
         let living = deps.ledger.sessions().into_iter().filter(live);
         let (replaced, others): (Vec<_>, Vec<_>) =
             living.partition(|cell| !asked.reuse && replaces(&record, cell));
@@ -95,9 +102,9 @@ pub(super) async fn mint(control: web::Data<Control>, asked: web::Json<api::Mint
     };
     // The last free place is for one of those who ask for it.
     let max = config.sessions.max;
-    let Some(place) = minting.place(living, max) else {
+    if !place.take(living, max) {
         return Err(Problem::new(Code::SessionLimit).with("max", max).into());
-    };
+    }
     // The old credential dies before the new one is known to anybody: a crash in between leaves
     // the process with none, and never with two.
     for cell in older {

@@ -118,12 +118,13 @@ pub(super) async fn revoke(control: web::Data<Control>, asked: web::Json<api::Re
     let (mut revoked, mut over) = (Vec::new(), Vec::new());
     for cell in chosen {
         let id = cell.id().to_string();
-        if let Verdict::Dead(_) = cell.verdict(now) {
-            let ending = cell.ending();
+        // One whose time is up and whose end is not written down yet is revoked: a clock that is set
+        // back must not bring it to life again.
+        if let Some(ending) = cell.ending() {
             over.push(api::AlreadyOver {
                 id,
-                at: ending.map(|ending| Moment(ending.at)),
-                by: ending.map(|ending| ending.by),
+                at: Moment(ending.at),
+                by: ending.by,
             });
             continue;
         }

@@ -83,10 +83,10 @@ pub(super) async fn forward(
         Ok(answered) if legacy::begins(request, &call, &answered.response) => {
             Box::pin(legacy::open(worker, request, call, answered)).await
         }
-        Ok(answered) if standin::is_subscription(&call, &body, &answered) => {
-            standin::subscribed(worker, request, call, body, answered)
-        }
         Ok(answered) => {
+            if let Some(one) = standin::subscription(&call, &body, &answered) {
+                return standin::subscribed(worker, request, call, body, &one, answered);
+            }
             let tap = Tap::of(worker, &call, question, &answered.response);
             answer(worker, request, call, answered, tap)
         }

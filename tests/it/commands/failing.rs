@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use super::add;
 use crate::support::parts::{Daemon, Exchange};
 
 fn shown(daemon: &Daemon, more: &[&str]) -> (i32, Value) {
@@ -32,16 +33,7 @@ fn an_upstream_that_is_down_is_failing_until_it_answers() {
     drop(place);
     let daemon = Daemon::start();
     let url = format!("http://{address}/mcp");
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        &url,
-        "--auth",
-        "none",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add(&daemon, &url, "none");
     let (_, credential) = daemon.mint("one");
     assert_eq!(shown(&daemon, &[]).0, 0, "nobody has asked it yet");
     assert_eq!(call(&daemon, &credential), 502);
@@ -75,16 +67,7 @@ fn a_look_at_an_upstream_changes_its_row() {
     let url = format!("http://{}/mcp", place.local_addr().expect("its address"));
     drop(place);
     let daemon = Daemon::start();
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        &url,
-        "--auth",
-        "none",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add(&daemon, &url, "none");
     let (code, account) = shown(&daemon, &["--check"]);
     assert_eq!((code, &account["state"]), (8, &json!("error")), "{account}");
 }

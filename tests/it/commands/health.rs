@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::add_nobody;
 use crate::support::parts::Daemon;
 
 fn signal(daemon: &Daemon, signal: Signal) {
@@ -13,14 +14,7 @@ fn signal(daemon: &Daemon, signal: Signal) {
 #[test]
 fn a_user_signal_writes_the_state_and_ends_nothing() {
     let daemon = Daemon::start();
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        "http://127.0.0.1:9/mcp",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add_nobody(&daemon);
     daemon.mint("one");
     signal(&daemon, Signal::USR1);
     let line = loop {

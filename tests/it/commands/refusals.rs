@@ -5,19 +5,13 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
+use super::add_nobody;
 use crate::support::parts::{Daemon, Exchange};
 
 #[test]
 fn an_account_that_there_is_not_is_no_unknown_upstream() {
     let daemon = Daemon::start();
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        "http://127.0.0.1:9/mcp",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add_nobody(&daemon);
     let refused = |name: &str| {
         let (code, told) = daemon.run(&["session", "mint", "--upstream", name]);
         assert_eq!(code, 5, "{told}");
@@ -43,14 +37,7 @@ fn an_account_that_there_is_not_is_no_unknown_upstream() {
 fn strangers_are_not_told_where_the_state_is() {
     let daemon = Daemon::start();
     let place = daemon.state().display().to_string();
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        "http://127.0.0.1:9/mcp",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add_nobody(&daemon);
     let ask = |path: &str, fields: &[(&str, &str)]| {
         let url = format!("{}{path}", daemon.url);
         let fields = [fields, &[("content-type", "application/json")][..]].concat();

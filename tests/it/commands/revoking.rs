@@ -2,19 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::add_nobody;
 use crate::support::parts::Daemon;
 
 #[test]
 fn an_upstream_that_there_is_not_means_no_session() {
     let daemon = Daemon::start();
-    let add = [
-        "upstream",
-        "add",
-        "ev",
-        "http://127.0.0.1:9/mcp",
-        "--no-probe",
-    ];
-    assert_eq!(daemon.run(&add).0, 0);
+    add_nobody(&daemon);
     let (id, _) = daemon.mint("of everything");
     for asked in [
         &["ctl", "revoke", "--upstream", "evv"][..],

@@ -67,27 +67,52 @@ fn eight(daemon: &Daemon, agents: &[crate::support::parts::Agent]) -> usize {
     })
 }
 
-/// The same with the program as it is, and a library between it and the clock.
+/// The wall clock of a daemon, which stands as far ahead of the true one as somebody says.
+struct Skewed {
+    folder: tempfile::TempDir,
+}
+
+impl Skewed {
+    /// Starts the daemon anew, with a library between it and the clock; `None` where there is none.
+    fn of(daemon: &mut Daemon) -> Option<Self> {
+        let Some(library) = libfaketime() else {
+            eprintln!("passed over: it needs libfaketime");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let skewed = Self { folder };
+        skewed.jump(0);
+        daemon.kill();
+        daemon.variables = vec![
+            ("LD_PRELOAD", library.display().to_string()),
+            (
+                "FAKETIME_TIMESTAMP_FILE",
+                skewed.offset().display().to_string(),
+            ),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        daemon.serve();
+        Some(skewed)
+    }
+
+    fn offset(&self) -> PathBuf {
+        self.folder.path().join("offset")
+    }
+
+    fn jump(&self, seconds: u64) {
+        std::fs::write(self.offset(), format!("+{seconds}\n")).expect("a file");
+    }
+}
+
+/// The same with the program as it is.
 #[test]
 fn pain_21_a_daemon_outlives_every_jump_of_its_wall_clock() {
-    let Some(library) = libfaketime() else {
-        eprintln!("passed over: it needs libfaketime");
-        return;
-    };
     let (authority, upstream, mut daemon) = signed_in(&json!({}));
     daemon.configure("[sessions]\nidle = \"72h\"");
-    let folder = tempfile::tempdir().expect("a folder");
-    let offset = folder.path().join("offset");
-    let jump = |seconds: u64| std::fs::write(&offset, format!("+{seconds}\n")).expect("a file");
-    jump(0);
-    daemon.kill();
-    daemon.variables = vec![
-        ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME_TIMESTAMP_FILE", offset.display().to_string()),
-        ("FAKETIME_NO_CACHE", "1".to_owned()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ];
-    daemon.serve();
+    let Some(clock) = Skewed::of(&mut daemon) else {
+        return;
+    };
     let agents: Vec<_> = (0..8).map(|n| daemon.agent(&n.to_string())).collect();
     let before = authority.count("refresh_requests");
     let asleep = SLEEP.as_secs();
@@ -97,7 +122,7 @@ fn pain_21_a_daemon_outlives_every_jump_of_its_wall_clock() {
         (asleep - HOUR.as_secs(), 1),
         (asleep + MINUTES.as_secs(), 1),
     ] {
-        jump(seconds);
+        clock.jump(seconds);
         assert_eq!(eight(&daemon, &agents), 8, "{seconds}: {}", daemon.log());
         let asked = authority.count("refresh_requests") - before;
         assert_eq!(asked, refreshes, "after {seconds} s");
@@ -105,4 +130,23 @@ fn pain_21_a_daemon_outlives_every_jump_of_its_wall_clock() {
         assert_eq!(living.as_array().map(Vec::len), Some(8), "{living}");
     }
     assert_eq!(upstream.ask("/tools")["echo"], 24);
+}
+
+#[test]
+fn a_session_whose_time_was_up_and_that_was_revoked_stays_so_when_the_clock_is_set_back() {
+    let (_authority, _upstream, mut daemon) = signed_in(&json!({}));
+    let Some(clock) = Skewed::of(&mut daemon) else {
+        return;
+    };
+    let agent = daemon.agent("left alone");
+    clock.jump(SLEEP.as_secs());
+    // Its time is up for whoever looks, and nobody has written that down.
+    let living = daemon.run(&["ctl", "sessions"]).1["items"].clone();
+    assert_eq!(living, json!([]));
+    let (code, revoked) = daemon.run(&["ctl", "revoke", &agent.id]);
+    assert_eq!((code, &revoked["revoked"]), (0, &json!([agent.id])));
+    clock.jump(0);
+    assert_eq!(eight(&daemon, std::slice::from_ref(&agent)), 0);
+    let (_, detail) = daemon.run(&["ctl", "show", &agent.id]);
+    assert_eq!(detail["item"]["ended_by"], "person", "{detail}");
 }

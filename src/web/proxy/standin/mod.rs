@@ -137,17 +137,16 @@ pub(super) fn is_outage(call: &Call, response: &Response<ResponseBody>) -> bool 
         && (status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Whether an answer is the stream of a subscription.
-pub(super) fn is_subscription(call: &Call, body: &Outbound, answered: &Answered) -> bool {
+/// The wish that an answer is the stream of, where it is that of a subscription.
+pub(super) fn subscription(call: &Call, body: &Outbound, answered: &Answered) -> Option<Wants> {
     // Most are no streams, and of the others most are none, without what was asked being read.
-    answered.stream.is_some()
+    let may_be = answered.stream.is_some()
         && call.route.spec.keeps_alive()
-        && memchr::memmem::find(body.bytes(), standin::LISTEN.as_bytes()).is_some()
-        && wish(body.bytes()).is_some()
-}
-
-fn wish(body: &[u8]) -> Option<Wants> {
-    let one = Wants::of(serde_json::from_slice(body).ok()?)?;
+        && memchr::memmem::find(body.bytes(), standin::LISTEN.as_bytes()).is_some();
+    if !may_be {
+        return None;
+    }
+    let one = Wants::of(serde_json::from_slice(body.bytes()).ok()?)?;
     (one.wanted == Wanted::Listen && one.stateless().is_some()).then_some(one)
 }
 
@@ -157,16 +156,12 @@ pub(super) fn subscribed(
     request: &HttpRequest,
     call: Call,
     body: Outbound,
+    one: &Wants,
     answered: Answered,
 ) -> HttpResponse {
-    match wish(body.bytes()) {
-        Some(one) => {
-            let problem = problem(&call, Code::ConnectionLost);
-            let scene = Scene::of(worker, request, call, body, problem);
-            listen::follow(scene, &one, answered)
-        }
-        None => answer::answer(worker, request, call, answered, None),
-    }
+    let problem = problem(&call, Code::ConnectionLost);
+    let scene = Scene::of(worker, request, call, body, problem);
+    listen::follow(scene, one, answered)
 }
 
 /// Answers a request that got such an answer, where that is ours to do; else gives it back.
