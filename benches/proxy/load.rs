@@ -27,7 +27,7 @@ pub(crate) enum Ask {
 
 /// What clients speak to.
 pub(crate) struct Target {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
     /// One for every agent.

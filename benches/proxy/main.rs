@@ -7,7 +7,8 @@
 //! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
 //! `-- forwarding`, `-- memory` or `-- keep-alive` runs that part only; the last has the daemon with
 //! and without what keeps agents alive: what that costs a request, and an event of a stream that is
-//! followed in case it breaks.
+//! followed in case it breaks. `DOORWARD_BESIDE` names other builds of the program, with a `:`
+//! between their paths: they take their turns with this one.
 
 #![expect(clippy::print_stdout, reason = "a table is the result")]
 
@@ -46,6 +47,8 @@ fn main() {
     }
     let mut targets = vec![upstream.target(), daemon.target()];
     targets.extend(nginx.as_ref().ok().map(Nginx::target));
+    let others = Daemon::others(&upstream);
+    targets.extend(others.iter().map(Daemon::target));
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         println!("load of the machine at the start: {}", load.trim());
     }
@@ -130,6 +133,11 @@ fn measure(targets: &[Target], connections: usize, ask: Ask) -> Vec<Figures> {
 /// The targets beside the first one.
 fn compare(targets: &[Target], connections: usize) {
     let figures = measure(targets, connections, Ask::Call);
+    // Other builds show what they are in the table.
+    let known = targets.iter().zip(figures);
+    let known =
+        known.filter(|(target, _)| ["direct", "doorward", "nginx"].contains(&&*target.name));
+    let figures: Vec<_> = known.map(|(_, figures)| figures).collect();
     let [direct, ours, rest @ ..] = &figures[..] else {
         return;
     };

@@ -30,7 +30,8 @@ pub(crate) fn report(upstream: &Upstream, targets: &[Target]) {
     // A fresh one: what the load before has left behind would hold the first streams.
     let fresh = Daemon::start(upstream, AGENTS);
     let ours = std::iter::once(fresh.target());
-    let proxies = targets.iter().filter(|target| target.name == "nginx");
+    let proxies = targets.iter();
+    let proxies = proxies.filter(|target| !["direct", "doorward"].contains(&&*target.name));
     for target in ours.collect::<Vec<_>>().iter().chain(proxies) {
         println!(
             "{}: {:.1} KiB for each of {STREAMS} open event streams{}",

@@ -110,7 +110,7 @@ impl Upstream {
     /// The way without anybody in the middle.
     pub(crate) fn target(&self) -> Target {
         Target {
-            name: "direct",
+            name: "direct".to_owned(),
             address: self.address,
             path: "/mcp",
             bearers: vec![bearer()],
@@ -180,8 +180,9 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The built daemon.
+/// A daemon: the one that was built with this, or another one to compare it with.
 pub(crate) struct Daemon {
+    name: String,
     running: Running,
     _home: tempfile::TempDir,
     address: SocketAddr,
@@ -192,6 +193,23 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// A daemon that is signed in to `upstream` and has `sessions` sessions.
     pub(crate) fn start(upstream: &Upstream, sessions: u64) -> Self {
+        let built = Path::new(env!("CARGO_BIN_EXE_doorward"));
+        Self::of(built, "doorward", upstream, sessions)
+    }
+
+    /// Those that the environment names, with a path each: earlier builds, or the same with
+    /// something else in it.
+    pub(crate) fn others(upstream: &Upstream) -> Vec<Self> {
+        let paths = std::env::var_os("DOORWARD_BESIDE").unwrap_or_default();
+        let start = |path: PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Self::of(&path, &name, upstream, AGENTS)
+        };
+        let named = std::env::split_paths(&paths).filter(|path| path != Path::new(""));
+        named.map(start).collect()
+    }
+
+    fn of(program: &Path, name: &str, upstream: &Upstream, sessions: u64) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let state = home.path().join("state");
         ensure_private_dir(&state).expect("a private directory");
@@ -203,7 +221,7 @@ impl Daemon {
         );
         std::fs::write(state.join("config.toml"), config).expect("a file");
         let bearers = runtime().block_on(fill(&state, upstream, url, sessions));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("HOME", home.path())
@@ -216,6 +234,7 @@ impl Daemon {
             .as_str()
             .and_then(|url| url.strip_prefix("http://")?.parse().ok());
         Self {
+            name: name.to_owned(),
             running,
             _home: home,
             address: address.expect("its address"),
@@ -225,7 +244,7 @@ impl Daemon {
 
     pub(crate) fn target(&self) -> Target {
         Target {
-            name: "doorward",
+            name: self.name.clone(),
             address: self.address,
             path: "/u/up",
             bearers: self.bearers.clone(),
@@ -236,7 +255,7 @@ impl Daemon {
     /// The same daemon, with trouble told as it is.
     pub(crate) fn without_keep_alive(&self) -> Target {
         Target {
-            name: "keep_alive off",
+            name: "keep_alive off".to_owned(),
             path: "/u/off",
             ..self.target()
         }
@@ -316,7 +335,7 @@ impl Nginx {
 
     pub(crate) fn target(&self) -> Target {
         Target {
-            name: "nginx",
+            name: "nginx".to_owned(),
             address: self.address,
             path: "/u/up",
             bearers: self.bearers.clone(),
