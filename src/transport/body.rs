@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -205,6 +205,28 @@ impl ResponseBody {
             ahead.bytes.extend_from_slice(&chunk);
         }
         self.ahead.as_mut().map(|ahead| &mut ahead.bytes)
+    }
+
+    /// The whole rest, where its length is known, it is not longer than `limit`, and it has come
+    /// already, as that of a short answer does with its head. Nothing is lost where it has not.
+    pub fn at_once(&mut self, limit: u64) -> Option<Bytes> {
+        if self.ahead.is_some() || self.length().is_none_or(|length| length > limit) {
+            return None;
+        }
+        // Whoever waits for the rest asks to be woken for it.
+        let mut nobody = Context::from_waker(Waker::noop());
+        match self.poll_incoming(&mut nobody) {
+            Poll::Ready(Some(Ok(chunk))) if self.is_finished() => Some(chunk),
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.ahead.get_or_insert_default().bytes = chunk.into();
+                None
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.ahead.get_or_insert_default().failed = Some(error);
+                None
+            }
+            Poll::Ready(None) | Poll::Pending => None,
+        }
     }
 
     /// Its announced length, less what has been read of it.

@@ -72,8 +72,9 @@ pub struct Call<'a> {
     /// The server.
     pub peer: &'a Arc<Peer>,
     /// The request: target in origin form, no framing fields; `Host` is that of the server where
-    /// it has none.
-    pub request: Request<RequestBody>,
+    /// it has none. Boxed: it is handed on several times, and each who waits for the answer would
+    /// carry the room for it.
+    pub request: Box<Request<RequestBody>>,
     /// How long it may take.
     pub limits: Limits,
     /// On which connection.

@@ -9,6 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::{Request, Response};
@@ -44,7 +45,7 @@ pub struct HyperTransport {
 
 #[derive(Default)]
 struct Pool {
-    idle: RefCell<HashMap<PeerKey, Vec<Idle>>>,
+    idle: RefCell<HashMap<PeerKey, Vec<Idle>, RandomState>>,
     swept: Cell<bool>,
 }
 
@@ -234,15 +235,15 @@ impl HyperTransport {
     /// Sends `request` on `live`; gives it back where nothing of it went out.
     async fn exchange(
         live: &mut Live,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         sent: Option<&Cell<bool>>,
         first_byte: Duration,
     ) -> Result<Response<Incoming>, Failed> {
         if live.sender.ready().await.is_err() {
-            return Err(Failed::Unsent(Box::new(request)));
+            return Err(Failed::Unsent(request));
         }
         live.notes.heard.set(false);
-        let mut answer = std::pin::pin!(live.sender.try_send_request(request));
+        let mut answer = std::pin::pin!(live.sender.try_send_request(*request));
         loop {
             match timeout(first_byte, &mut answer).await {
                 Ok(Ok(response)) => return Ok(response),
@@ -315,7 +316,7 @@ impl UpstreamTransport for HyperTransport {
                         ResponseBody::new(incoming, Held::Connection(lease)),
                     ));
                 }
-                Err(Failed::Unsent(back)) if reused => request = *back,
+                Err(Failed::Unsent(back)) if reused => request = back,
                 Err(Failed::Unsent(_)) => return Err(ForwardError::Broken(Break::Lost)),
                 Err(Failed::TimedOut) => return Err(ForwardError::TimedOut),
                 Err(Failed::Sent(error)) => {

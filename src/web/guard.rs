@@ -147,12 +147,15 @@ fn check_host(doors: &Doors, head: &RequestHead) -> Result<(), Refusal> {
         return Err(Refusal::bad("a request has exactly one Host field"));
     };
     let host = host.to_str().unwrap_or_default();
-    if host.parse::<Authority>().is_err() || host.contains('@') {
+    // Ours are well formed.
+    let is_ours = doors.has_host(host);
+    if !is_ours && (host.parse::<Authority>().is_err() || host.contains('@')) {
         return Err(Refusal::bad("the Host field is malformed"));
     }
     // A target in absolute form overrides Host (RFC 9112 §3.2.2): neither may be foreign.
     let target = head.uri.authority().map(Authority::as_str);
-    for name in [Some(host), target].into_iter().flatten() {
+    let foreign = (!is_ours).then_some(host);
+    for name in [foreign, target].into_iter().flatten() {
         if !doors.has_host(name) {
             return Err(Refusal::new(
                 Problem::new(Code::HostNotAllowed)

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::guard::Doors;
 use super::routes::{AgentName, Dialect, KeepAlive, RouteAuth, RouteEntry, RouteSpec, SignInTold};
 use crate::config::{self, Auth, Config, LoginErrorForm, Tls, Upstream, UserAgent};
@@ -33,7 +35,7 @@ pub struct Plan {
     pub require_session: bool,
     /// The longest request body.
     pub max_body: u64,
-    routes: HashMap<String, Arc<RouteEntry>>,
+    routes: HashMap<String, Arc<RouteEntry>, RandomState>,
     default: Option<Arc<RouteEntry>>,
 }
 
@@ -44,7 +46,7 @@ impl Plan {
         upstreams: Vec<RouteSpec>,
         ledger: &Ledger,
     ) -> Result<Self, BadBase> {
-        let mut routes = HashMap::new();
+        let mut routes = HashMap::default();
         for upstream in upstreams {
             let segments = upstream.segments.clone();
             let entry = Arc::new(RouteEntry::new(upstream, ledger)?);

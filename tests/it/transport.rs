@@ -40,7 +40,7 @@ pub(crate) async fn send(
 ) -> Result<Response<ResponseBody>, ForwardError> {
     let call = Call {
         peer: &client.peer,
-        request,
+        request: Box::new(request),
         limits,
         connection: Connection::Any,
     };
@@ -275,7 +275,10 @@ async fn no_answer_in_time_is_a_timeout_and_no_connection_an_error_of_its_own() 
     let client = Client::at(&url);
     let call = Call {
         peer: &client.peer,
-        request: crate::transport::request(Method::GET, RequestBody::whole(Bytes::new())),
+        request: Box::new(crate::transport::request(
+            Method::GET,
+            RequestBody::whole(Bytes::new()),
+        )),
         limits: Limits::default(),
         connection: Connection::Any,
     };

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use foldhash::fast::RandomState;
+
 mod crowd;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ const RESERVE: usize = 8;
 pub struct Turns<K, W> {
     free: usize,
     reserve: usize,
-    running: HashMap<K, usize>,
+    running: HashMap<K, usize, RandomState>,
     crowd: Crowd<K, W>,
 }
 
@@ -29,7 +31,7 @@ impl<K: Copy + Eq + Hash, W> Turns<K, W> {
         Self {
             free: places,
             reserve: places / RESERVE,
-            running: HashMap::new(),
+            running: HashMap::default(),
             crowd: Crowd::new(most),
         }
     }

@@ -169,7 +169,7 @@ struct Place<'a> {
 /// `/u/NAME` and what follows; anything else belongs to the default upstream, if there is one.
 fn place<'a>(plan: &'a Plan, path: &'a str) -> Option<Place<'a>> {
     if let Some(rest) = path.strip_prefix("/u/") {
-        let end = rest.find('/').unwrap_or(rest.len());
+        let end = rest.bytes().position(|b| b == b'/').unwrap_or(rest.len());
         let (name, tail) = rest.split_at(end);
         return Some(Place {
             name,

@@ -10,19 +10,22 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use super::super::places::Running;
 use super::super::respond;
 use super::super::routes::{Dialect, RouteAuth};
-use super::Worker;
 use super::admit::Call;
 use super::body::{AgentBody, Cuts, Opening};
 use super::message::Asked;
 use super::standin::Tap;
 use super::stretch::Stretch;
 use super::trouble::{Trouble, invalid, problem, redirected};
+use super::{Worker, names};
 use crate::model::catalogue::{Code, Problem};
 use crate::model::route;
 use crate::transport::ResponseBody;
 
 /// What the values of an answer's fields need together, commonly.
 const COMMON_VALUES: usize = 256;
+
+/// A body up to this length commonly comes in one piece, with its head.
+const SHORT: u64 = 8 << 10;
 
 /// What an exchange brought.
 pub(super) struct Answered {
@@ -55,7 +58,7 @@ pub(super) fn answer(
     answered: Answered,
     tap: Option<Box<Tap>>,
 ) -> HttpResponse {
-    let (head, body) = answered.response.into_parts();
+    let (head, mut body) = answered.response.into_parts();
     if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED {
         return fail(&call, &redirected(&call, &head.headers), &Asked::Unknown);
     }
@@ -87,6 +90,18 @@ pub(super) fn answer(
     let id = call.id;
     let content = if body.is_finished() {
         BoxBody::new(Bytes::new())
+    } else if !events
+        && answered.stream.is_none()
+        && let Some(whole) = body.at_once(SHORT)
+    {
+        // Most answers: nothing is left to wait for, to cut, or to watch.
+        if let Some(cell) = &call.session {
+            cell.add_bytes_out(whole.len() as u64);
+        }
+        if let Some(mut tap) = tap {
+            tap.pass(&whole);
+        }
+        BoxBody::new(whole)
     } else {
         BoxBody::new(AgentBody::new(
             body,
@@ -123,15 +138,14 @@ fn copy_fields(from: &HeaderMap, to: &mut local::HeaderMap) {
     // One allocation for all values in the place of one for each.
     let mut values = BytesMut::with_capacity(COMMON_VALUES);
     for (name, value) in from {
-        let name = name.as_str();
-        if !route::to_agent(name) || named.contains(name) {
+        if named.contains(name.as_str()) {
             continue;
         }
+        let Some(name) = names::to_agent(name) else {
+            continue;
+        };
         values.extend_from_slice(value.as_bytes());
-        if let (Ok(name), Ok(value)) = (
-            local::HeaderName::from_bytes(name.as_bytes()),
-            local::HeaderValue::from_maybe_shared(values.split().freeze()),
-        ) {
+        if let Ok(value) = local::HeaderValue::from_maybe_shared(values.split().freeze()) {
             to.append(name, value);
         }
     }

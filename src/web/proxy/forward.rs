@@ -280,7 +280,7 @@ fn followed(
     let name = Name::of(named.as_ref());
     let nothing = RequestBody::whole(bytes::Bytes::new());
     let again = outgoing(worker, request, call, proof, &name, nothing);
-    let resume = Resume::new(worker, call, again, named, proof);
+    let resume = Resume::new(worker, call, *again, named, proof);
     let stretch = if *request.method() == Method::GET {
         Some(Stretch::listening(resume))
     } else {

@@ -34,6 +34,7 @@ mod ids;
 mod legacy;
 mod mcp;
 pub(super) mod message;
+mod names;
 mod passthrough;
 pub(in crate::web) mod possession;
 mod repair;

@@ -1,7 +1,9 @@
 //! Request bodies: kept whole where a request may have to be sent again, else sent as they come.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
@@ -143,8 +145,13 @@ async fn collect(payload: &mut Payload, size: usize) -> Result<Bytes, NoBody> {
     Ok(whole.freeze())
 }
 
+/// Reads on in the task that serves the connection. Nobody is to be woken for that: whoever feeds
+/// the payload is this very task, which goes on with its request right after (`actix_http`,
+/// `h1::Payload`: it "does not notify current task"). A task that wakes itself looks at everything
+/// twice.
 async fn next(payload: &mut Payload) -> Result<Bytes, NoBody> {
-    match payload.next().await {
+    let next = poll_fn(|_| payload.poll_next_unpin(&mut Context::from_waker(Waker::noop())));
+    match next.await {
         Some(Ok(chunk)) => Ok(chunk),
         Some(Err(_)) | None => Err(NoBody::Unfinished),
     }

@@ -7,13 +7,13 @@ use actix_web::HttpRequest;
 use actix_web::http::header as local;
 use bytes::BytesMut;
 use http::header::{ACCEPT_ENCODING, HOST, USER_AGENT, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::super::routes::{AgentName, Dialect};
 use super::admit::Call;
 use super::mcp::{Name, SESSION};
 use super::repair::REVISION;
-use super::{Worker, possession};
+use super::{Worker, names, possession};
 use crate::ledger::Published;
 use crate::model::route;
 use crate::transport::RequestBody;
@@ -36,7 +36,7 @@ pub(super) fn outgoing(
     proof: &Proof,
     name: &Name,
     body: RequestBody,
-) -> Request<RequestBody> {
+) -> Box<Request<RequestBody>> {
     let from = request.headers();
     let spec = &call.route.spec;
     let named = route::named_by_connection(
@@ -48,16 +48,15 @@ pub(super) fn outgoing(
     // One allocation for all values in the place of one for each.
     let mut values = BytesMut::with_capacity(COMMON_VALUES);
     for (name, value) in from {
-        let name = name.as_str();
-        if !route::to_upstream(name) || named.contains(name) {
+        if named.contains(name.as_str()) {
             continue;
         }
+        let Some(name) = names::to_upstream(name) else {
+            continue;
+        };
         values.extend_from_slice(value.as_bytes());
-        // Both sides hold to the grammar of RFC 9110 §5, so neither conversion fails.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_maybe_shared(values.split().freeze()),
-        ) {
+        // Both sides hold to the grammar of RFC 9110 §5.5, so this does not fail.
+        if let Ok(value) = HeaderValue::from_maybe_shared(values.split().freeze()) {
             headers.append(name, value);
         }
     }
@@ -68,18 +67,20 @@ pub(super) fn outgoing(
         // The first event of the stream has to be read.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    name_agent(&mut headers, spec.agent_name);
+    name_agent(&mut headers, spec.agent_name, values);
     for (name, value) in &spec.fields {
         headers.insert(name.clone(), value.clone());
     }
     match proof {
         Proof::Nothing => {}
-        Proof::Held(held) => {
-            headers.remove(&spec.header);
-            if let Some(value) = &held.header {
+        Proof::Held(held) => match &held.header {
+            Some(value) => {
                 headers.insert(spec.header.clone(), value.clone());
             }
-        }
+            None => {
+                headers.remove(&spec.header);
+            }
+        },
         Proof::Agents(value) => {
             headers.insert(spec.header.clone(), value.clone());
         }
@@ -94,7 +95,7 @@ pub(super) fn outgoing(
             headers.insert(REVISION, revision.clone());
         }
     }
-    let mut outgoing = Request::new(body);
+    let mut outgoing = Box::new(Request::new(body));
     *outgoing.method_mut() = match *request.method() {
         actix_web::http::Method::GET => Method::GET,
         actix_web::http::Method::DELETE => Method::DELETE,
@@ -112,17 +113,23 @@ pub(super) fn outgoing(
     outgoing
 }
 
-fn name_agent(headers: &mut HeaderMap, how: AgentName) {
+/// `room` is where a name that is put together is written.
+fn name_agent(headers: &mut HeaderMap, how: AgentName, mut room: BytesMut) {
     const OURS: &str = concat!("doorward/", env!("CARGO_PKG_VERSION"));
     let agents = headers
         .get(USER_AGENT)
         .and_then(|value| value.to_str().ok());
     let name = match (how, agents) {
         (AgentName::Forward, _) => return,
-        (AgentName::Append, Some(agents)) => format!("{agents} {OURS}"),
-        (AgentName::Append, None) | (AgentName::Replace, _) => OURS.to_owned(),
+        (AgentName::Append, Some(agents)) => {
+            for part in [agents, " ", OURS] {
+                room.extend_from_slice(part.as_bytes());
+            }
+            HeaderValue::from_maybe_shared(room.freeze())
+        }
+        (AgentName::Append, None) | (AgentName::Replace, _) => Ok(HeaderValue::from_static(OURS)),
     };
-    if let Ok(name) = HeaderValue::from_str(&name) {
+    if let Ok(name) = name {
         headers.insert(USER_AGENT, name);
     }
 }

@@ -278,7 +278,7 @@ impl Asked {
         fields.extend(last.cloned().map(|last| (LAST_EVENT, last)));
         let sent = transport::Call {
             peer: &self.route.peer,
-            request,
+            request: Box::new(request),
             limits: self.route.spec.limits,
             // Those that are left may be as dead as the one that was cut.
             connection: Connection::New,

@@ -130,7 +130,7 @@ impl Trial {
         }
         let call = Call {
             peer: &route.peer,
-            request,
+            request: Box::new(request),
             limits: spec.limits,
             connection: Connection::New,
         };

@@ -2,7 +2,9 @@
 //! cannot be asked finds its real tools: several agents ignore that lists have changed.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -73,11 +75,11 @@ impl Question {
 
 /// Whether the first member with that name is one of the methods.
 fn may_be_one(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"method\"";
-    let Some(at) = memchr::memmem::find(body, NAME) else {
+    static NAME: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"method\""));
+    let Some(at) = NAME.find(body) else {
         return false;
     };
-    let rest = body[at + NAME.len()..].trim_ascii_start();
+    let rest = body[at + NAME.needle().len()..].trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b":") else {
         return false;
     };
