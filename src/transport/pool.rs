@@ -2,14 +2,13 @@
 //! The last one used is the first to be used again, so that as few as possible grow old.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::error::Error;
 use std::hash::{Hash, Hasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::{Request, Response};
@@ -45,7 +44,7 @@ pub struct HyperTransport {
 
 #[derive(Default)]
 struct Pool {
-    idle: RefCell<HashMap<PeerKey, Vec<Idle>, RandomState>>,
+    idle: RefCell<HashMap<PeerKey, Vec<Idle>>>,
     swept: Cell<bool>,
 }
 

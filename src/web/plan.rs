@@ -1,11 +1,10 @@
 //! The configuration in the form that requests use: which doors there are, and every upstream
 //! account under its path segments.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 use super::guard::Doors;
 use super::routes::{AgentName, Dialect, KeepAlive, RouteAuth, RouteEntry, RouteSpec, SignInTold};
@@ -35,7 +34,7 @@ pub struct Plan {
     pub require_session: bool,
     /// The longest request body.
     pub max_body: u64,
-    routes: HashMap<String, Arc<RouteEntry>, RandomState>,
+    routes: HashMap<String, Arc<RouteEntry>>,
     default: Option<Arc<RouteEntry>>,
 }
 

@@ -2,10 +2,9 @@
 //! turns, however many calls each of them has waiting; and the last places are for sessions that
 //! have none, so that one session's long calls never keep another from its first.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 mod crowd;
 #[cfg(test)]
@@ -21,7 +20,7 @@ const RESERVE: usize = 8;
 pub struct Turns<K, W> {
     free: usize,
     reserve: usize,
-    running: HashMap<K, usize, RandomState>,
+    running: HashMap<K, usize>,
     crowd: Crowd<K, W>,
 }
 
