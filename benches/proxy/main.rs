@@ -3,8 +3,9 @@
 //!
 //! No statistics of criterion's: three programs are compared by how many requests they carry and
 //! what processor time that costs them, which it does not measure, and on a machine that does
-//! other things too only arrangements that take turns can be compared. Medians of all rounds are
-//! printed beside the budgets; nothing fails, since a busy machine is no fault of the program.
+//! other things too only arrangements that take turns can be compared. Medians of all rounds, and
+//! of what one was beside the other in each, are printed with the budgets; nothing fails, since a
+//! busy machine is no fault of the program.
 //! `-- forwarding`, `-- memory` or `-- keep-alive` runs that part only; the last has the daemon with
 //! and without what keeps agents alive: what that costs a request, and an event of a stream that is
 //! followed in case it breaks. `DOORWARD_BESIDE` names other builds of the program, with a `:`
@@ -27,7 +28,7 @@ use parts::{AGENTS, Daemon, Nginx, Upstream};
 use streams::EVENTS;
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 const LENGTH: Duration = Duration::from_millis(800);
 
 fn main() {
@@ -108,7 +109,7 @@ fn measure(targets: &[Target], connections: usize, ask: Ask) -> Vec<Figures> {
             rounds[at].push(load::run(&targets[at], connections, LENGTH, ask));
         }
     }
-    let figures: Vec<_> = rounds.iter().map(|rounds| Figures::of(rounds)).collect();
+    let figures: Vec<_> = rounds.into_iter().map(Figures::of).collect();
     let what = match ask {
         Ask::Call => String::new(),
         Ask::Stream => format!(", each answered with a stream of {EVENTS} events"),
@@ -157,12 +158,19 @@ fn compare(targets: &[Target], connections: usize) {
         );
     }
     for theirs in rest {
-        let rate = ours.rate / theirs.rate;
-        let least = budget(connections == 64, "0.85 at least");
-        println!("of nginx's requests a second: {rate:.2}{least}");
-        if let (Some(ours), Some(theirs)) = (ours.cpu, theirs.cpu) {
+        // Turn by turn: what the machine does meanwhile slows both of one turn.
+        let of = |figure: fn(&Round) -> Option<f64>| {
+            let turns = ours.rounds.iter().zip(&theirs.rounds);
+            let ratios = turns.map(|(ours, theirs)| Some(figure(ours)? / figure(theirs)?));
+            ratios.collect::<Option<Vec<_>>>().map(median)
+        };
+        if let Some(rate) = of(|round| Some(round.rate())) {
+            let least = budget(connections == 64, "0.85 at least");
+            println!("of nginx's requests a second: {rate:.2}{least}");
+        }
+        if let Some(cpu) = of(Round::cpu_a_request) {
             let most = budget(connections == 64, "1.5 at most");
-            println!("of nginx's CPU a request: {:.2}{most}", ours / theirs);
+            println!("of nginx's CPU a request: {cpu:.2}{most}");
         }
     }
 }
@@ -176,8 +184,9 @@ fn budget(applies: bool, text: &str) -> String {
     }
 }
 
-/// The medians of some rounds.
+/// The medians of some rounds, and these.
 struct Figures {
+    rounds: Vec<Round>,
     rate: f64,
     p50: f64,
     p99: f64,
@@ -186,7 +195,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(rounds: &[Round]) -> Self {
+    fn of(rounds: Vec<Round>) -> Self {
         let all = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
         let cpu: Option<Vec<_>> = rounds.iter().map(Round::cpu_a_request).collect();
         Self {
@@ -194,6 +203,7 @@ impl Figures {
             p50: all(|round| round.percentile(50)),
             p99: all(|round| round.percentile(99)),
             cpu: cpu.map(median),
+            rounds,
         }
     }
 }

@@ -62,8 +62,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Without numbers of 128 bits: every look at the clock comes by here.
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    let seconds = duration.as_secs().saturating_mul(1000);
+    seconds.saturating_add(u64::from(duration.subsec_millis()))
 }
 
 /// A length of time for people, in at most `units` units: `3d 4h`, `52m`, `0s`.
