@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use http::{Method, Request, Response, Uri};
 
 mod connections;
+mod short;
 
 use crate::support::raw::{EVENTS, Upstream, WATCHDOG, Wire, answer, chunk, ok};
 
