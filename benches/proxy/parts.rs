@@ -202,8 +202,13 @@ impl Daemon {
     pub(crate) fn others(upstream: &Upstream) -> Vec<Self> {
         let paths = std::env::var_os("DOORWARD_BESIDE").unwrap_or_default();
         let start = |path: PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Self::of(&path, &name, upstream, AGENTS)
+            // In full: the file of every build has the same name.
+            assert!(
+                path.is_file(),
+                "DOORWARD_BESIDE: {} is no file",
+                path.display()
+            );
+            Self::of(&path, &path.to_string_lossy(), upstream, AGENTS)
         };
         let named = std::env::split_paths(&paths).filter(|path| path != Path::new(""));
         named.map(start).collect()

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::parts::{Agent, Daemon, Part, open, signed_in};
+use crate::support::parts::{Agent, Daemon, Part, signed_in};
 use crate::support::traffic::{echo, works};
 
 #[test]
@@ -117,17 +117,7 @@ fn seed_s2_09_sessions_and_sign_ins_survive_a_killed_daemon() {
 fn ls_revocation_closes_streams() {
     let (_authority, _upstream, daemon) = signed_in(&json!({}));
     let agent = daemon.agent("one");
-    let bearer = format!("Bearer {}", agent.credential);
-    let session = agent.session().to_owned();
-    let fields = [
-        ("authorization", bearer.as_str()),
-        ("accept", "text/event-stream"),
-        ("mcp-session-id", session.as_str()),
-    ];
-    let mut stream = open("GET", &format!("{}/u/ev", daemon.url), &fields, "");
-    let mut first = [0; 12];
-    stream.read_exact(&mut first).expect("its head");
-    assert_eq!(&first, b"HTTP/1.0 200");
+    let mut stream = agent.listens(&daemon);
     let (code, _) = daemon.run(&["ctl", "revoke", &agent.id]);
     assert_eq!(code, 0);
     // It ends, cleanly or not; a stream that went on would run into the time limit.

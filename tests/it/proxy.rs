@@ -3,7 +3,7 @@
 use doorward::web::routes::RouteSpec;
 
 use crate::support::agent::{Agent, Options, upstream};
-use crate::support::raw::{Upstream, answer, ok};
+use crate::support::raw::{Upstream, Wire, answer, ok};
 
 #[test]
 fn px_body_bytes_identical() {
@@ -181,6 +181,33 @@ fn px_expect_continue() {
         (200, "{\"a\":1}")
     );
     assert!(up.seen().field("expect").is_none());
+}
+
+/// A body is read without a waker, by the task that feeds it: it has to go on with whatever comes
+/// of the requests that wait behind one another, and when.
+#[test]
+fn requests_that_wait_behind_one_another_are_all_answered_whenever_their_bodies_come() {
+    let up = Upstream::echo();
+    let agent = Agent::before(up.url("/mcp"));
+    let bodies = ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"];
+    let [first, second, third] = bodies.map(|body| agent.request("POST", "/u/up", "", body));
+    let mut wire = agent.connect();
+    let answered = |wire: &mut Wire, body: &str| {
+        let answer = wire.message().expect("an answer");
+        assert_eq!((answer.status(), answer.text().as_str()), (200, body));
+    };
+    wire.write([first.as_str(), &second, &third].concat());
+    for body in bodies {
+        answered(&mut wire, body);
+    }
+    let (head, body) = second.split_once("\r\n\r\n").expect("a head");
+    wire.write(format!("{first}{head}\r\n\r\n"));
+    answered(&mut wire, bodies[0]);
+    let (begin, end) = body.split_at(3);
+    wire.write(begin);
+    wire.write([end, &third].concat());
+    answered(&mut wire, bodies[1]);
+    answered(&mut wire, bodies[2]);
 }
 
 #[test]
