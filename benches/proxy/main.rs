@@ -100,12 +100,18 @@ fn compare_alike(targets: &[Target; 2], ask: Ask) {
     }
 }
 
-/// Lets the targets take turns, every round beginning with another one, and prints the medians.
+/// Lets the targets take turns, every round beginning with another one and every other round
+/// backwards, so that none always follows the same one; and prints the medians.
 fn measure(targets: &[Target], connections: usize, ask: Ask) -> Vec<Figures> {
     let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for turn in 0..ROUNDS {
         for offset in 0..targets.len() {
-            let at = (turn + offset) % targets.len();
+            let forwards = (turn + offset) % targets.len();
+            let at = if turn % 2 == 0 {
+                forwards
+            } else {
+                targets.len() - 1 - forwards
+            };
             rounds[at].push(load::run(&targets[at], connections, LENGTH, ask));
         }
     }
