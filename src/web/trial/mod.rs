@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::AgentState;
 use super::routes::{Dialect, RouteAuth, RouteEntry};
@@ -87,8 +88,8 @@ impl Trial {
         self.state.clock.now()
     }
 
-    fn step(&mut self, name: &str, result: StepResult, message: String, since: Timestamp) {
-        let took = self.now().since(since).as_millis();
+    fn step(&mut self, name: &str, result: StepResult, message: String, since: Instant) {
+        let took = since.elapsed().as_millis();
         self.steps.push(Step {
             name: name.to_owned(),
             result,
@@ -97,15 +98,19 @@ impl Trial {
         });
     }
 
-    fn fail(&mut self, name: &str, problem: Problem, since: Timestamp) {
+    fn fail(&mut self, name: &str, problem: Problem, since: Instant) {
         let message = format!("{}: {}", problem.what(), problem.why());
         self.step(name, StepResult::Fail, message, since);
         self.problem.get_or_insert(problem);
     }
 
     fn skip(&mut self, name: &str) {
-        let now = self.now();
-        self.step(name, StepResult::Skip, "not tried".to_owned(), now);
+        self.step(
+            name,
+            StepResult::Skip,
+            "not tried".to_owned(),
+            Instant::now(),
+        );
     }
 
     fn problem(&self, code: Code) -> Problem {
@@ -128,7 +133,7 @@ impl Trial {
     }
 
     async fn sign_in(&mut self) -> Held {
-        let since = self.now();
+        let since = Instant::now();
         if self.route.spec.auth != RouteAuth::Injected {
             let none = "no sign-in is configured".to_owned();
             self.step("sign-in", StepResult::Ok, none, since);
@@ -145,7 +150,7 @@ impl Trial {
                 Held::Token(held)
             }
             Err(error) => {
-                let problem = Problem::of_credential(self.route.account(), &error, since);
+                let problem = Problem::of_credential(self.route.account(), &error, self.now());
                 self.fail("sign-in", problem, since);
                 Held::Missing
             }
@@ -154,7 +159,7 @@ impl Trial {
 
     /// The connection and the handshake; whether there is a session to go on with.
     async fn initialize(&mut self, held: Held) -> bool {
-        let since = self.now();
+        let since = Instant::now();
         let hello = json!({
             "protocolVersion": REVISION, "capabilities": {},
             "clientInfo": { "name": "doorward", "version": env!("CARGO_PKG_VERSION") },
@@ -164,7 +169,7 @@ impl Trial {
             Held::Nothing | Held::Missing => None,
         };
         let mut reply = self.ask("initialize", &hello, token.as_deref()).await;
-        let first_took = self.now();
+        let first_took = Instant::now();
         if let (Ok(Reply { status, .. }), Some(used)) = (&reply, &token) {
             if *status == StatusCode::UNAUTHORIZED {
                 // As for agents: a definite 401 is worth one newer token.
@@ -175,7 +180,8 @@ impl Trial {
                     }
                     Err(error) => {
                         self.step("connection", StepResult::Ok, self.place(), since);
-                        let problem = Problem::of_credential(self.route.account(), &error, since);
+                        let problem =
+                            Problem::of_credential(self.route.account(), &error, self.now());
                         self.fail("initialize", problem, first_took);
                         return false;
                     }
@@ -187,7 +193,7 @@ impl Trial {
         let reply = match reply {
             Ok(reply) => reply,
             Err(problem) => {
-                self.route.slot.failed(problem.clone(), first_took);
+                self.route.slot.failed(problem.clone(), self.now());
                 // Nobody can sign in to what cannot be reached, so this comes before that.
                 self.problem = None;
                 self.fail("connection", problem, since);
@@ -240,7 +246,7 @@ impl Trial {
     }
 
     async fn tools(&mut self) {
-        let since = self.now();
+        let since = Instant::now();
         let reply = self.follow("tools/list", &json!({})).await;
         let result = match &reply {
             Ok(reply) => self.result("tools/list", reply),

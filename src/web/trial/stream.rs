@@ -2,6 +2,7 @@
 //! endpoint. Also how one is recognised that is taken for a server of the newer transport.
 
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use super::{Held, Reply, StepResult, Trial};
 use crate::model::catalogue::{Code, Problem};
@@ -10,7 +11,7 @@ use crate::model::mcp::First;
 impl Trial {
     /// The connection and the beginning of a stream.
     pub(super) async fn stream(&mut self, held: Held) {
-        let since = self.now();
+        let since = Instant::now();
         let token = match &held {
             Held::Token(held) => Some(&**held),
             Held::Nothing | Held::Missing => None,
@@ -20,7 +21,7 @@ impl Trial {
             Err(problem) => {
                 // Nobody can sign in to what cannot be reached, so this comes before that.
                 self.problem = None;
-                self.route.slot.failed(problem.clone(), since);
+                self.route.slot.failed(problem.clone(), self.now());
                 self.fail("connection", problem, since);
                 self.skip("stream");
                 return;
