@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proxy_is_for_everything_but_the_exceptions_and_this_machine() {
+    fn px_env_proxy_loopback_excluded_as_the_exceptions_are() {
         let egress = Egress::through(
             "http://ana:pass%3Aword@proxy.example.com:3128",
             "intern.example.com, .corp.example.com, 10.0.0.0/8",

@@ -111,7 +111,7 @@ fn kinds_that_this_version_lacks_are_named_loudly() {
 }
 
 #[test]
-fn oc_cimd_document_url_is_one_that_every_server_reads_alike() {
+fn oc_cimd_document_valid_at_a_url_that_every_server_reads_alike() {
     let with = |line: &str| {
         format!("[upstreams.a]\nurl = \"https://a.example\"\n[upstreams.a.auth]\n{line}\n")
     };

@@ -193,7 +193,7 @@ fn a_program_that_asks_for_it_is_told_by_the_result_of_its_call() {
 }
 
 #[test]
-fn seed_s2_03_a_session_slides_with_use_and_dies_after_its_window() {
+fn seed_s2_03_ls_sliding_expiry_with_use_and_death_after_the_window() {
     let up = quiet();
     let agent = Agent::before(up.url("/mcp"));
     let idle = agent.cell.policy().idle;

@@ -12,7 +12,7 @@ use crate::support::parts::{Agent, Daemon, Exchange, Part};
 /// With a real authorization server: one that knows the public half of a key, for a client that
 /// signs in by itself and for one that a person signs in with.
 #[test]
-fn a_client_proves_itself_with_its_key() {
+fn oc_client_credentials_basic_and_jwt_a_client_proves_itself_with_its_key() {
     let authority = Part::authorization_server(&json!({"auth_methods": ["private_key_jwt"]}));
     let upstream = Part::resource_server(&authority);
     let mut daemon = Daemon::start();

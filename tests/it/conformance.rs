@@ -28,7 +28,7 @@ fn run(arguments: &[&str]) -> Option<(bool, String)> {
 }
 
 #[test]
-fn cf_client_suite() {
+fn cf_client_driver_and_cf_client_suite() {
     let Some((good, said)) = run(&["client", "auth/metadata-var2"]) else {
         return;
     };

@@ -149,7 +149,7 @@ fn px_no_upstream_challenge_leak() {
 }
 
 #[test]
-fn a_body_that_was_not_kept_is_not_replayed() {
+fn px_replay_buffer_limit_a_body_that_was_not_kept_is_not_replayed() {
     let up = accepting(2);
     let agent = Agent::before(up.url("/mcp"));
     publish(&agent.slot("up"), 1);
@@ -194,7 +194,7 @@ fn px_streams_survive_refresh() {
 }
 
 #[test]
-fn sign_in_needed_takes_the_shape_that_agents_show() {
+fn px_needs_login_error_takes_the_shape_that_agents_show() {
     let up = accepting(1);
     let agent = Agent::before(up.url("/mcp"));
     login_required(&agent);

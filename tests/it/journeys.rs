@@ -96,7 +96,7 @@ fn pain_41_a_call_whose_answer_was_lost_runs_once() {
 }
 
 #[test]
-fn seed_s2_09_sessions_and_sign_ins_survive_a_killed_daemon() {
+fn seed_s2_09_ls_credential_survives_restart_and_so_do_sign_ins() {
     let (authority, _upstream, mut daemon) = signed_in(&json!({}));
     let agent = daemon.agent("one");
     daemon.kill();

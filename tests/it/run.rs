@@ -107,7 +107,7 @@ fn an_agent_has_a_session_of_its_own_that_ends_with_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_credential_is_in_the_environment_and_nowhere_else() {
+fn ls_credential_delivery_in_the_environment_and_nowhere_else() {
     let (_authority, _upstream, daemon) = signed_in(&json!({}));
     let told = Told::by(doorward(&daemon, &[], &["sh", "-c", TELL]));
     let proc = |name: &str| {

@@ -61,7 +61,7 @@ impl Waiting {
 }
 
 #[test]
-fn a_sign_in_with_other_scopes_takes_the_place_of_one_that_waits() {
+fn oc_single_pending_login_is_joined_or_gives_way_to_one_with_other_scopes() {
     let authority = Part::authorization_server(&json!({}));
     let upstream = Part::resource_server(&authority);
     let daemon = Daemon::start();
@@ -95,6 +95,31 @@ fn a_sign_in_with_other_scopes_takes_the_place_of_one_that_waits() {
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("nobody was signed in"), "{said}");
     assert!(Exchange::get(&link).status >= 400, "it is over");
+}
+
+#[test]
+fn oc_stepup_scope_union_asks_for_what_is_wanted_and_what_was_granted() {
+    let authority = Part::authorization_server(&json!({}));
+    let upstream = Part::resource_server(&authority);
+    let daemon = Daemon::start();
+    daemon.sign_in(&authority, &upstream.url);
+    let (_, status) = daemon.run(&["upstream", "show", "ev"]);
+    let granted = status["items"][0]["scopes"].as_array();
+    let granted = granted.unwrap_or_else(|| panic!("{status}"));
+    assert!(!granted.is_empty(), "{status}");
+
+    let more = Waiting::start(&daemon, &["ev", "--force", "--add-scopes", "mcp:other"]);
+    let page = Exchange::get(&more.link);
+    let authorize = page.field("location").expect("on to the provider");
+    let authorize = url::Url::parse(authorize).expect("a URL");
+    let asked = authorize.query_pairs().find(|(name, _)| name == "scope");
+    let (_, asked) = asked.expect("scopes");
+    let wanted = granted.iter().filter_map(|scope| scope.as_str());
+    for scope in wanted.chain(["mcp:other"]) {
+        assert!(asked.split(' ').any(|one| one == scope), "{scope}: {asked}");
+    }
+    more.interrupt();
+    assert_eq!(more.end().0, Some(130));
 }
 
 #[test]

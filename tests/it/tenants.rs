@@ -29,7 +29,7 @@ fn caller(daemon: &Daemon, upstream: &Part, credential: &str, segment: &str) -> 
 }
 
 #[test]
-fn accounts_and_upstreams_of_one_server_share_a_client_and_nothing_else() {
+fn tl_multi_account_isolation_accounts_of_one_server_share_a_client_and_nothing_else() {
     let authority = Part::authorization_server(&json!({}));
     let upstream = Part::resource_server(&authority);
     let daemon = Daemon::start();

@@ -20,7 +20,7 @@ fn results(report: &Value) -> String {
 }
 
 #[test]
-fn a_working_upstream_passes_every_step_and_no_session_is_left_there() {
+fn px_own_probe_identity_passes_every_step_and_leaves_no_session_there() {
     let (authority, upstream, daemon) = signed_in(&json!({}));
     let (code, report) = daemon.run(&["upstream", "test", "ev"]);
     assert_eq!(code, 0, "{report}");

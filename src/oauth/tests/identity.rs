@@ -13,7 +13,7 @@ fn chosen(plan: &Provider, found: &Discovered, stored: &[ClientRecord]) -> Optio
 }
 
 #[test]
-fn oc_cimd_is_used_where_the_server_fetches_it() {
+fn oc_cimd_url_override_is_used_where_the_server_fetches_it() {
     let mut plan = provider(url("https://h.example/mcp"));
     plan.metadata_document = Some(DOCUMENT.to_owned());
     let stored = [client(ClientAuth::None, None)];

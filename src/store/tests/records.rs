@@ -182,7 +182,7 @@ async fn notes_of_use_never_go_back_and_never_touch_an_ended_session() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_told_of_and_kept() {
+async fn se_fail_closed_a_record_that_cannot_be_read_is_told_of_and_kept() {
     let fixture = Fixture::new();
     let store = fixture.file().await;
     store.put_grant(grant("linear", "rt")).await.expect("kept");

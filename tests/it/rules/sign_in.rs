@@ -85,7 +85,7 @@ fn echo(daemon: &Daemon, agent: &Agent) -> String {
 }
 
 #[test]
-fn oc_callback_response_hardening() {
+fn oc_callback_response_hardening_and_ls_html_hardening() {
     let (authority, upstream, daemon) = parts(&json!({}));
     let walk = Walk::start(&daemon, &authority, &[&upstream.url, "--name", "ev"]);
     let forged = format!(

@@ -43,7 +43,7 @@ fn open(path: &std::path::Path, mode: u32) {
 }
 
 #[test]
-fn another_user_cannot_use_the_socket_even_where_its_mode_would_let_him() {
+fn ls_uds_permissions_another_user_cannot_use_the_socket_whatever_its_mode() {
     if !can_be_another() {
         return;
     }
@@ -86,7 +86,7 @@ fn another_user_cannot_use_the_socket_even_where_its_mode_would_let_him() {
 }
 
 #[test]
-fn a_session_opens_nothing_but_its_upstreams() {
+fn ls_control_plane_separate_a_session_opens_nothing_but_its_upstreams() {
     let daemon = Daemon::start();
     let (_, credential) = daemon.mint("x");
     let bearer = format!("Bearer {credential}");
@@ -193,7 +193,7 @@ fn se_per_os_user_state_a_directory_of_somebody_else_or_open_to_others_starts_no
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_memory_of_the_daemon_is_neither_dumped_nor_read() {
+fn se_memory_and_files_the_memory_is_neither_dumped_nor_read() {
     if !can_be_another() {
         return;
     }

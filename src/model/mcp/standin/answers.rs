@@ -64,7 +64,12 @@ impl Question {
         }
         let message: Value = serde_json::from_slice(body).ok()?;
         let id = message.get("id").filter(|id| !id.is_null())?;
-        let cursor = message["params"]["cursor"].as_str();
+        let params = &message["params"];
+        if params.get("requestState").is_some() || params.get("inputResponses").is_some() {
+            // Asked once more with what a person said: answered for that (2026-07-28, caching).
+            return None;
+        }
+        let cursor = params["cursor"].as_str();
         Some(Self {
             topic: Topic::of(message["method"].as_str()?)?,
             id: id.clone(),
@@ -91,19 +96,27 @@ fn may_be_one(body: &[u8]) -> bool {
     method.and_then(Topic::of).is_some()
 }
 
-/// The result in the answer to the request `id`: from JSON, or from a stream of events.
+/// The result in the answer to the request `id`: from JSON, or from a stream of events. One that is
+/// not complete, since something is wanted first, is none.
 pub fn result_of(id: &Value, body: &[u8], events: bool) -> Option<Value> {
     let of = |text: &[u8]| {
         let mut message: Value = serde_json::from_slice(text).ok()?;
         let own = message["id"] == *id;
         own.then(|| message["result"].take())
-            .filter(Value::is_object)
+            .filter(|result| result.is_object() && is_complete(result))
     };
     if !events {
         return of(body);
     }
     let events = data_of_events(body);
     events.iter().find_map(|data| of(data.as_bytes()))
+}
+
+/// The revisions before 2026-07-28 have results of one kind only.
+fn is_complete(result: &Value) -> bool {
+    result
+        .get("resultType")
+        .is_none_or(|kind| kind == "complete")
 }
 
 /// The last good answers of one account.
@@ -298,6 +311,25 @@ mod tests {
         assert_eq!(result_of(&1.into(), part, true), None);
         let error = br#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#;
         assert_eq!(result_of(&1.into(), error, false), None);
+    }
+
+    #[test]
+    fn px_cache_scope_rules_what_waits_for_a_person_or_was_asked_again_is_not_remembered() {
+        let answer = |kind: &str| {
+            let result = json!({"resultType": kind, "tools": []});
+            json!({"id": 1, "result": result}).to_string()
+        };
+        let read = |kind: &str| result_of(&1.into(), answer(kind).as_bytes(), false);
+        assert!(read("complete").is_some());
+        assert_eq!(read("input_required"), None);
+
+        let asked = |params: Value| {
+            let body = json!({"id": 1, "method": "tools/list", "params": params});
+            Question::of(body.to_string().as_bytes())
+        };
+        assert!(asked(json!({"_meta": {}})).is_some());
+        assert_eq!(asked(json!({"requestState": "s"})), None);
+        assert_eq!(asked(json!({"inputResponses": {}})), None);
     }
 
     #[test]
