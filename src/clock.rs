@@ -22,7 +22,11 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::MIN.plus(since_1970())
+        #[cfg(target_os = "linux")]
+        if let Some(since) = ticked() {
+            return Timestamp::MIN.plus(since);
+        }
+        Timestamp::MIN.plus(exact())
     }
 }
 
@@ -30,11 +34,7 @@ impl Clock for SystemClock {
     clippy::disallowed_methods,
     reason = "the one place that reads the time"
 )]
-fn since_1970() -> Duration {
-    #[cfg(target_os = "linux")]
-    if let Some(since) = ticked() {
-        return since;
-    }
+fn exact() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or(Duration::ZERO)
 }
@@ -98,4 +98,19 @@ pub fn random_u64(random: &dyn Random) -> u64 {
     let mut bytes = [0; 8];
     random.fill(&mut bytes);
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_tick_was_not_long_ago_and_is_not_ahead() {
+        for _ in 0..1000 {
+            let before = exact();
+            let ticked = ticked().expect("a clock");
+            assert!(ticked <= exact());
+            assert!(before < ticked + Duration::from_secs(1));
+        }
+    }
 }

@@ -270,7 +270,7 @@ fn pain_05_one_sign_in_heals_every_call_that_waits_over_http_and_over_pipes() {
     let at = u64::try_from(at.expect("a time").as_millisecond()).expect("now");
     eprintln!(
         "one sign-in healed {AGENTS} calls that waited, the last {} ms after it",
-        last - at
+        last.saturating_sub(at)
     );
 }
 
