@@ -28,10 +28,9 @@ use super::{
 
 /// Idle connections kept to one server.
 const MOST_IDLE: usize = 256;
-/// A connection that rested longer than this is looked at before it is used again, since the end
-/// of its rest may have come since the runtime looked last. The question costs a system call, and
-/// no server that keeps connections at all gives a client so little time between two requests.
-const RESTED: Duration = Duration::from_millis(10);
+/// A connection that rested longer than this is looked at before it is used again: the question
+/// costs a system call, and a connection that was busy just now does not need it.
+const RESTED: Duration = Duration::from_millis(1);
 /// The longest rest that a server's `Keep-Alive` can ask for.
 const LONGEST_REST: Duration = Duration::from_secs(90);
 

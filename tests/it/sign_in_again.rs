@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::parts::{Daemon, Exchange, Part};
+use crate::support::parts::{Daemon, Exchange, Part, signed_in};
 
 /// A `login` that waits for its person.
 struct Waiting {
@@ -99,10 +99,7 @@ fn oc_single_pending_login_is_joined_or_gives_way_to_one_with_other_scopes() {
 
 #[test]
 fn oc_stepup_scope_union_asks_for_what_is_wanted_and_what_was_granted() {
-    let authority = Part::authorization_server(&json!({}));
-    let upstream = Part::resource_server(&authority);
-    let daemon = Daemon::start();
-    daemon.sign_in(&authority, &upstream.url);
+    let (_authority, _upstream, daemon) = signed_in(&json!({}));
     let (_, status) = daemon.run(&["upstream", "show", "ev"]);
     let granted = status["items"][0]["scopes"].as_array();
     let granted = granted.unwrap_or_else(|| panic!("{status}"));
