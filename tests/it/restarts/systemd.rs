@@ -158,8 +158,8 @@ fn under_a_manager() {
     let program = super::succession::edition(&home, "doorward", false);
     let says =
         |daemon: &Daemon, arguments: &[&str], code| manager.says(daemon, &program, arguments, code);
-    // Calls go on without a pause, and all of them are answered by the upstream. The exception are
-    // those that were under way when their process was killed: it takes its connections with it.
+    // Calls go on without a pause, and all of them are answered by the upstream, except for those
+    // that were under way when their process was killed: it takes its connections with it.
     let dying = AtomicBool::new(false);
     let called = |daemon: &Daemon, agent| {
         let excused = dying.load(Ordering::SeqCst);
